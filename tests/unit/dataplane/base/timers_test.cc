@@ -1,0 +1,126 @@
+#include "dataplane/base/timers.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "dataplane/base/rng.h"
+
+namespace sluice {
+namespace {
+
+using namespace literals;
+
+std::vector<std::uint32_t> fire(TimerWheel& wheel, Nanos now, unsigned budget = ~0u) {
+  std::vector<std::uint32_t> fired;
+  const unsigned count = wheel.advance(now, budget, [&](std::uint32_t index) { fired.push_back(index); });
+  EXPECT_EQ(count, fired.size());
+  return fired;
+}
+
+TEST(TimerWheel, FiresNeverEarlyAndAtMostOneTickLate) {
+  for (const Nanos delay : {1_ns, 1_ms, 63_ms, 64_ms, 65_ms, 4095_ms, 4096_ms, 4097_ms, 3600_s, 864000_s}) {
+    TimerWheel wheel{1, 1_ms, 5_s};
+    EXPECT_TRUE(fire(wheel, 5_s).empty());
+    const Nanos deadline = 5_s + delay;
+    wheel.arm(0, deadline);
+    EXPECT_LE(wheel.next(), deadline + 1_ms);
+    EXPECT_TRUE(fire(wheel, deadline - 1_ns).empty()) << delay.ns;
+    EXPECT_TRUE(wheel.armed(0));
+    EXPECT_EQ(fire(wheel, deadline + 1_ms).size(), 1u) << delay.ns;
+    EXPECT_FALSE(wheel.armed(0));
+    EXPECT_EQ(wheel.next(), Nanos::never());
+  }
+}
+
+TEST(TimerWheel, RearmingLaterIsLazyAndEarlierMoves) {
+  TimerWheel wheel{2, 1_ms, 0_s};
+  wheel.arm(0, 10_ms);
+  wheel.arm(0, 500_ms);
+  wheel.arm(1, 500_ms);
+  wheel.arm(1, 10_ms);
+  EXPECT_EQ(fire(wheel, 20_ms), std::vector<std::uint32_t>{1});
+  EXPECT_EQ(wheel.armed_count(), 1u);
+  EXPECT_EQ(fire(wheel, 500_ms), std::vector<std::uint32_t>{0});
+  wheel.arm(0, 600_ms);
+  wheel.cancel(0);
+  EXPECT_FALSE(wheel.armed(0));
+  EXPECT_TRUE(fire(wheel, 10_s).empty());
+  wheel.arm(0, 20_s);
+  wheel.cancel(0);
+  wheel.arm(0, 30_s);
+  EXPECT_TRUE(fire(wheel, 29_s).empty());
+  EXPECT_EQ(fire(wheel, 30_s).size(), 1u);
+}
+
+TEST(TimerWheel, APassedDeadlineFiresAtTheNextTickAndAHandlerCannotHoldTheWorker) {
+  TimerWheel wheel{1, 1_ms, 0_s};
+  fire(wheel, 100_ms);
+  wheel.arm(0, 5_ms);
+  EXPECT_EQ(fire(wheel, 101_ms).size(), 1u);
+  wheel.arm(0, 0_s);
+  int calls = 0;
+  wheel.advance(102_ms, ~0u, [&](std::uint32_t index) {
+    ++calls;
+    wheel.arm(index, 0_s);
+  });
+  EXPECT_EQ(calls, 1);
+  EXPECT_TRUE(wheel.armed(0));
+}
+
+TEST(TimerWheel, ABudgetSpreadsABurstOverCallsAndLosesNobody) {
+  TimerWheel wheel{1000, 1_ms, 0_s};
+  for (std::uint32_t i = 0; i < 1000; ++i) wheel.arm(i, 100_ms);  // moved down a level once, then fired
+  std::vector<std::uint32_t> all;
+  for (int call = 0; call < 2000 && all.size() < 1000; ++call) {
+    const auto fired = fire(wheel, 200_ms, 7);
+    EXPECT_LE(fired.size(), 7u);
+    all.insert(all.end(), fired.begin(), fired.end());
+    if (call == 3) wheel.arm(999, 90_ms);  // while the wheel is behind
+  }
+  std::sort(all.begin(), all.end());
+  ASSERT_EQ(all.size(), 1000u);
+  for (std::uint32_t i = 0; i < 1000; ++i) EXPECT_EQ(all[i], i);
+}
+
+// Against the obvious implementation: an array that is searched whole.
+TEST(TimerWheel, AgreesWithASearchedArrayOverRandomOperations) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    Rng rng{seed};
+    constexpr std::uint32_t count = 50;
+    TimerWheel wheel{count, 1_ms, 0_s};
+    std::vector<Nanos> model(count, Nanos::never());
+    Nanos now = 0_s;
+    for (int step = 0; step < 3000; ++step) {
+      const std::uint32_t index = rng.below(count);
+      const std::uint32_t what = rng.below(10);
+      if (what < 6) {
+        // Whole milliseconds in the future, so that both agree to the tick.
+        const Nanos deadline = now + 1_ms * (1 + rng.below(1u << rng.below(20)));
+        wheel.arm(index, deadline);
+        model[index] = deadline;
+      } else if (what < 7) {
+        wheel.cancel(index);
+        model[index] = Nanos::never();
+      } else {
+        now += 1_ms * rng.below(1u << rng.below(18));
+        auto fired = fire(wheel, now, rng.below(3) ? ~0u : 3);
+        for (auto rest = fire(wheel, now, 5); !rest.empty() || wheel.next() <= now; rest = fire(wheel, now, 5))
+          fired.insert(fired.end(), rest.begin(), rest.end());
+        std::sort(fired.begin(), fired.end());
+        std::vector<std::uint32_t> expected;
+        for (std::uint32_t i = 0; i < count; ++i)
+          if (model[i] <= now) {
+            expected.push_back(i);
+            model[i] = Nanos::never();
+          }
+        ASSERT_EQ(fired, expected) << "seed " << seed << " step " << step;
+      }
+      for (std::uint32_t i = 0; i < count; ++i) ASSERT_EQ(wheel.deadline(i), model[i]);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace sluice
