@@ -16,6 +16,27 @@
   X(drop_malformed, "packets", "A header is truncated, inconsistent or out of its bounds")                             \
   X(drop_bad_checksum, "packets", "IPv4, TCP, UDP or ICMP checksum is wrong")                                          \
   X(drop_tx_full, "packets", "The port's transmit queue was full")                                                     \
+  X(drop_tx_oversize, "packets", "The frame must be copied into one buffer and does not fit")                          \
+  X(drop_no_route, "packets", "No route leads to the destination")                                                     \
+  X(drop_no_neighbour, "packets", "The next hop did not answer ARP or neighbour solicitation")                         \
+  X(drop_neighbour_limit, "packets", "Too many next hops are unresolved, or resolved too fast")                        \
+  X(drop_neighbour_queue, "packets", "Too many packets waited for one next hop")                                       \
+  X(drop_not_our_mac, "packets", "The frame is for another station on the link")                                       \
+  X(drop_no_interface, "packets", "The frame's port and VLAN are no interface of ours")                                \
+  X(drop_no_exception_port, "packets", "Neither ours nor is there a kernel to hand it to")                             \
+  X(drop_nd_invalid, "packets", "A neighbour discovery message fails the checks of RFC 4861")                          \
+  X(drop_icmp_rate, "packets", "An ICMP echo or error over the rate limit")                                            \
+  X(drop_unanswerable, "packets", "An ICMP error was due that RFC 1122 or RFC 4443 forbids")                           \
+  X(arp_requests_sent, "packets", "ARP requests sent")                                                                 \
+  X(nd_solicitations_sent, "packets", "Neighbour solicitations sent")                                                  \
+  X(neighbours_resolved, "events", "Next hops that became reachable")                                                  \
+  X(neighbours_failed, "events", "Next hops that did not answer")                                                      \
+  X(neighbours_evicted, "events", "Stale next hops that made room for others")                                         \
+  X(neighbour_news_lost, "events", "Neighbour news beyond what one turn hands to other workers")                       \
+  X(icmp_echo_replies, "packets", "ICMP and ICMPv6 echo requests answered")                                            \
+  X(icmp_errors_sent, "packets", "ICMP and ICMPv6 errors sent")                                                        \
+  X(exception_to_kernel, "packets", "Frames handed to the kernel")                                                     \
+  X(exception_from_kernel, "packets", "Frames from the kernel put on the link")                                        \
   /* crypto */                                                                                                         \
   X(tls_opened_bytes, "bytes", "Plaintext bytes opened by the IPsec-MB engine")                                        \
   X(tls_sealed_bytes, "bytes", "Plaintext bytes sealed by the IPsec-MB engine")                                        \

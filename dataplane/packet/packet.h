@@ -33,6 +33,7 @@ struct alignas(64) Meta {
   Protocol protocol = Protocol::none;
   std::uint8_t tcp_flags = 0;
   bool fragment : 1 = false;
+  bool later_fragment : 1 = false;    // not the first: no transport header
   bool l3_checksum_good : 1 = false;  // verified, by hardware or by us
   bool l4_checksum_good : 1 = false;
   bool traced : 1 = false;            // matches a trace request: stages tell its story
