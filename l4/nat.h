@@ -1,0 +1,68 @@
+// nat.h - full-NAT: SNAT ports of one worker, and the rewriting of TCP and UDP packets in place (RFC 1624, RFC 3022,
+// RFC 4787 where it speaks of headers). IPv4 and IPv6, both ends of one family. UDP over IPv4 without checksum stays so.
+// Options, payload and traffic class pass untouched.
+#pragma once
+
+#include "dataplane/base/hash.h"
+#include "l4/flow_table.h"
+#include "l4/local_addresses.h"
+
+namespace sluice {
+
+// The local addresses and ports that a worker gives to flows. A port is in use towards one backend only: flows to
+// different backends may share it. Which are free is not kept here: the flow table knows, and a candidate is tried by looking
+// up the key that its replies would have. Candidates rotate per backend, so a port rests as long as possible before it is
+// used again towards the same one.
+class SnatPorts {
+ public:
+  static constexpr unsigned tries = 64;  // candidates looked at before a flow is refused
+
+  SnatPorts(const LocalAddresses& addresses, unsigned worker, unsigned workers);
+  // Fills ends.local and ends.local_port for the backend in `ends`; false when none of the candidates is free. A flow in the
+  // way that is past its timeout is removed for it: released(const Flow&) is called before.
+  template <typename F>
+  bool assign(FlowEnds& ends, FlowTable& flows, std::uint32_t now_ms, F&& released) {
+    const Family& family = family_of(ends.backend);
+    if (family.total == 0) return false;
+    std::uint32_t& cursor = cursors_[end_hash(ends.backend, ends.backend_port) % cursor_count];
+    for (unsigned i = 0; i < tries && i < family.total; ++i) {
+      cursor = cursor + 1 < family.total ? cursor + 1 : 0;
+      take(family, cursor, ends);
+      const FlowRef ref = flows.find(ends.key(Direction::from_backend));
+      if (!ref) return true;
+      Flow& old = flows[ref];
+      if (!FlowTable::expired(old, now_ms)) continue;
+      released(std::as_const(old));
+      flows.remove(old);
+      return true;
+    }
+    return false;
+  }
+  // Ports in the pool for one family of addresses, as this worker owns them.
+  std::uint32_t size(bool v4) const { return families_[v4].total; }
+
+ private:
+  static constexpr std::uint32_t cursor_count = 4096;
+  struct Pool {
+    IpAddress address;
+    WorkerPorts ports;
+  };
+  struct Family {
+    std::vector<Pool> pools;
+    std::uint32_t total = 0;
+  };
+  const Family& family_of(const IpAddress& address) const { return families_[address.is_v4()]; }
+  static void take(const Family& family, std::uint32_t index, FlowEnds& ends);
+
+  Family families_[2];  // IPv6, IPv4
+  std::unique_ptr<std::uint32_t[]> cursors_;
+};
+
+// Gives a packet of the flow the addresses and ports of its other side, corrects its checksums and takes one from its hop
+// limit, which must be above 1. The packet's first segment must be ours alone.
+void translate(Packet& packet, const Flow& flow, Direction direction);
+// An ICMP error about a packet of this flow, as `direction` names the side that the error comes from: outer addresses, the
+// packet inside, and all checksums. The headers inside were checked to be there.
+void translate_error(Packet& packet, const Flow& flow, Direction direction, std::uint16_t inner_offset, std::uint16_t inner_l4_offset);
+
+}  // namespace sluice
