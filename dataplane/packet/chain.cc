@@ -11,6 +11,31 @@ MutableBytes tailroom(rte_mbuf* segment) {
   return {rte_pktmbuf_mtod(segment, std::uint8_t*) + segment->data_len, rte_pktmbuf_tailroom(segment)};
 }
 
+// A place in a chain of segments, from which bytes are copied out one stretch after the other.
+class Cursor {
+ public:
+  Cursor(const rte_mbuf* first, std::uint32_t offset) : segment_(first), offset_(offset) { settle(); }
+  void copy(MutableBytes out) {
+    while (!out.empty()) {
+      const std::size_t n = std::min<std::size_t>(out.size(), segment_->data_len - offset_);
+      std::memcpy(out.data(), rte_pktmbuf_mtod_offset(segment_, const std::uint8_t*, offset_), n);
+      out = out.subspan(n);
+      offset_ += static_cast<std::uint32_t>(n);
+      settle();
+    }
+  }
+
+ private:
+  void settle() {
+    while (segment_ && offset_ >= segment_->data_len) {
+      offset_ -= segment_->data_len;
+      segment_ = segment_->next;
+    }
+  }
+  const rte_mbuf* segment_;
+  std::uint32_t offset_;
+};
+
 }  // namespace
 
 void Chain::append(Packet packet) {
@@ -173,16 +198,7 @@ bool Chain::share(std::uint32_t offset, std::uint32_t n, Chain& out, Buffers& bu
 
 void Chain::peek(std::uint32_t offset, MutableBytes out) const {
   CHECK(offset <= size_ && out.size() <= size_ - offset);
-  const rte_mbuf* segment = head_;
-  while (segment && offset >= segment->data_len) {
-    offset -= segment->data_len;
-    segment = segment->next;
-  }
-  for (std::size_t done = 0; done < out.size(); segment = segment->next, offset = 0) {
-    const std::size_t take = std::min<std::size_t>(out.size() - done, segment->data_len - offset);
-    std::memcpy(out.data() + done, rte_pktmbuf_mtod_offset(segment, const std::uint8_t*, offset), take);
-    done += take;
-  }
+  Cursor{head_, offset}.copy(out);
 }
 
 Packet Chain::pop() {
@@ -211,22 +227,28 @@ rte_mbuf* Chain::release() {
   return std::exchange(head_, nullptr);
 }
 
+void copy_payload(const rte_mbuf* first, std::uint32_t offset, MutableBytes to, Counters& counters) {
+  Cursor{first, offset}.copy(to);
+  counters.add(Counter::payload_copied_bytes, to.size());
+}
+
 bool copy_payload(const Chain& from, std::uint32_t offset, std::uint32_t n, Chain& to, Buffers& buffers, Counters& counters) {
+  CHECK(offset <= from.size() && n <= from.size() - offset);
+  // All the room first, so that failing leaves everything as it was.
   Chain fresh;
-  std::uint32_t left = n;
-  const rte_mbuf* segment = from.first();
-  while (segment && offset >= segment->data_len) {
-    offset -= segment->data_len;
-    segment = segment->next;
+  for (std::uint32_t left = n; left > 0;) {
+    Packet packet = buffers.make();
+    if (!packet) return false;
+    const std::uint32_t size = std::min<std::uint32_t>(left, buffer_data_size);
+    packet.get()->data_len = static_cast<std::uint16_t>(size);
+    packet.get()->pkt_len = size;
+    fresh.append(std::move(packet));
+    left -= size;
   }
-  while (left > 0) {
-    const std::uint32_t take = std::min<std::uint32_t>(left, segment->data_len - offset);
-    if (!fresh.append_bytes({rte_pktmbuf_mtod_offset(segment, const std::uint8_t*, offset), take}, buffers)) return false;
-    left -= take;
-    offset = 0;
-    segment = segment->next;
+  for (rte_mbuf* segment = fresh.first(); segment; segment = segment->next) {
+    copy_payload(from.first(), offset, {rte_pktmbuf_mtod(segment, std::uint8_t*), segment->data_len}, counters);
+    offset += segment->data_len;
   }
-  counters.add(Counter::payload_copied_bytes, n);
   to.append(std::move(fresh));
   return true;
 }

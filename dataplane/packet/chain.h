@@ -71,9 +71,10 @@ class Chain {
   std::uint32_t segments_ = 0;
 };
 
-// The one function that copies payload; it counts what it copies (payload_copied_bytes). Appends bytes
-// [offset, offset + n) of `from` to `to` in fresh buffers (or the tail's own tailroom). False when buffers ran out; then
-// `to` is unchanged.
+// The one function that copies payload, and counts what it copies (payload_copied_bytes): bytes [offset, offset + to.size()) of
+// the segments from `first` on, which must be there.
+void copy_payload(const rte_mbuf* first, std::uint32_t offset, MutableBytes to, Counters& counters);
+// The same into fresh buffers at the end of a chain. False when buffers ran out; then `to` is unchanged and nothing is counted.
 bool copy_payload(const Chain& from, std::uint32_t offset, std::uint32_t n, Chain& to, Buffers& buffers, Counters& counters);
 
 }  // namespace sluice
