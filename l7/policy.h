@@ -29,8 +29,9 @@ namespace tls {
 class ServerContext;
 }
 namespace route {
+class Scratch;
 class Table;
-}
+}  // namespace route
 }  // namespace sluice
 
 namespace sluice::policy {
@@ -131,6 +132,8 @@ struct RouteSet {
   ById<Listener> listeners;
   ById<Service> services;
   std::shared_ptr<const Listeners> listener_match;  // l4/listener.h; never nullptr
+  // By worker: what a look-up in any of these tables writes to. Worker w touches only [w].
+  std::vector<std::shared_ptr<route::Scratch>> scratch;
 };
 
 enum class Balance : std::uint8_t { round_robin, random, least_request };

@@ -14,7 +14,8 @@ namespace sluice::mgmt::spec {
 enum class ListenerProtocol : std::uint8_t { http, https };
 enum class Balance : std::uint8_t { round_robin, random, least_request };
 enum class PathMatchKind : std::uint8_t { exact, prefix, regex };
-enum class HeaderMatchKind : std::uint8_t { exact, prefix, regex, present };
+enum class ValueMatchKind : std::uint8_t { exact, prefix, suffix, contains, regex, present, absent };
+enum class FieldOperation : std::uint8_t { set, add, remove };
 enum class ServiceProtocol : std::uint8_t { tcp, udp };
 enum class ForwardMode : std::uint8_t { full_nat };
 
@@ -74,11 +75,13 @@ struct PathMatch {
   bool operator==(const PathMatch&) const = default;
 };
 
-struct HeaderMatch {
+// Of a header field or a query parameter.
+struct ValueMatch {
   std::string name;
-  HeaderMatchKind kind = HeaderMatchKind::exact;
+  ValueMatchKind kind = ValueMatchKind::exact;
   std::string value;
-  bool operator==(const HeaderMatch&) const = default;
+  bool invert = false;
+  bool operator==(const ValueMatch&) const = default;
 };
 
 struct WeightedCluster {
@@ -94,14 +97,45 @@ struct DirectResponse {
   bool operator==(const DirectResponse&) const = default;
 };
 
+struct Redirect {
+  std::uint16_t status = 302;
+  std::string scheme;
+  std::string host;
+  std::uint16_t port = 0;
+  std::string path;
+  std::string prefix;
+  bool operator==(const Redirect&) const = default;
+};
+
+struct Rewrite {
+  std::string host;
+  std::string path;
+  std::string prefix;
+  bool operator==(const Rewrite&) const = default;
+};
+
+struct FieldEdit {
+  FieldOperation operation = FieldOperation::set;
+  std::string name;
+  std::string value;
+  bool operator==(const FieldEdit&) const = default;
+};
+
 struct Route {
   std::string name;
   std::optional<PathMatch> path;
   std::string method;
-  std::vector<HeaderMatch> headers;
+  std::vector<ValueMatch> headers;
+  std::vector<ValueMatch> queries;
   std::vector<WeightedCluster> clusters;
+  std::optional<Redirect> redirect;
   std::optional<DirectResponse> direct_response;
+  std::optional<Rewrite> rewrite;
+  std::vector<FieldEdit> request_fields;
+  std::vector<FieldEdit> response_fields;
   std::uint32_t request_timeout_ms = 0;
+  std::uint32_t idle_timeout_ms = 0;
+  bool allow_upgrade = false;
   bool operator==(const Route&) const = default;
 };
 
