@@ -21,6 +21,7 @@
 #include "dataplane/base/address.h"
 #include "dataplane/base/check.h"
 #include "dataplane/base/units.h"
+#include "l7/http/limits.h"
 
 namespace sluice {
 class Listeners;
@@ -89,20 +90,11 @@ class ById {
   std::vector<std::uint32_t> slots_;
 };
 
-struct ListenerLimits {
-  std::uint32_t max_connections = 0;  // over the node; 0: the node's own limit only
-  std::uint32_t header_bytes = 61440;
-  std::uint16_t header_fields = 100;
-  std::uint32_t request_line_bytes = 8192;
-  std::uint32_t requests_per_connection = 0;  // 0: any number
-  bool operator==(const ListenerLimits&) const = default;
-};
-
 // Nanos::never() where the operator switched one off.
 struct ListenerTimeouts {
   Nanos request_header;
   Nanos idle;
-  Nanos stream_idle;
+  Nanos stream_idle;  // where the route's own (route::Route::timeouts.idle) is 0
 };
 
 struct Listener {
@@ -111,7 +103,9 @@ struct Listener {
   std::string name;
   std::shared_ptr<const tls::ServerContext> tls;  // nullptr: plain HTTP
   std::shared_ptr<const route::Table> routes;     // never nullptr
-  ListenerLimits limits;
+  http::Limits limits;
+  std::uint32_t max_connections = 0;          // over the node; 0: only the node's own limit
+  std::uint32_t requests_per_connection = 0;  // 0: any number
   ListenerTimeouts timeouts;
   bool use_client_address = false;  // the upstream leg speaks from the client's address
 };
@@ -147,7 +141,7 @@ struct Cluster {
   Balance balance = Balance::round_robin;
   // Nanos::never() where the operator switched one off.
   Nanos connect_timeout;
-  Nanos request_timeout;
+  Nanos request_timeout;  // where the route's own (route::Route::timeouts.request) is 0
   Nanos idle_timeout;
   // Over the node (dataplane/base/permit).
   std::uint32_t max_connections = 1024;
