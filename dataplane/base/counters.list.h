@@ -16,6 +16,8 @@
   X(drop_malformed, "packets", "A header is truncated, inconsistent or out of its bounds")                             \
   X(drop_bad_checksum, "packets", "IPv4, TCP, UDP or ICMP checksum is wrong")                                          \
   X(drop_tx_full, "packets", "The port's transmit queue was full")                                                     \
+  X(drop_handoff_full, "packets", "The ring to the worker that owns the flow was full")                                \
+  X(handoff_sent, "packets", "Packets handed to the worker that owns their flow")                                      \
   X(drop_tx_oversize, "packets", "The frame must be copied into one buffer and does not fit")                          \
   X(drop_no_route, "packets", "No route leads to the destination")                                                     \
   X(drop_no_neighbour, "packets", "The next hop did not answer ARP or neighbour solicitation")                         \

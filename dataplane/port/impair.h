@@ -1,0 +1,64 @@
+// impair.h - a port around a port that does what bad networks do: loses, duplicates, reorders, delays, corrupts and
+// throttles frames, each direction by its own parameters and its own seeded generator (so one seed replays a run, and
+// one queue's traffic does not depend on the other direction's). For tests and trials (the node file may ask for it).
+// Frames that wait are held in a fixed store per queue and direction; what does not fit is lost, counted, like a full
+// queue of a router. Transmit always takes everything: what is held goes out at later calls of transmit or receive, so a
+// queue must be polled. One thread a queue.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "dataplane/base/rng.h"
+#include "dataplane/port/port.h"
+
+namespace sluice {
+
+// One direction. Chances in parts per million.
+struct Impairment {
+  std::uint32_t loss_ppm = 0;
+  std::uint32_t duplicate_ppm = 0;
+  std::uint32_t corrupt_ppm = 0;   // one bit of the frame behind the Ethernet header is flipped
+  std::uint32_t reorder_ppm = 0;   // the frame is held back for reorder_delay, so that later ones overtake it
+  Nanos reorder_delay{1'000'000};
+  Nanos delay{};                   // of every frame
+  Nanos jitter{};                  // added to it, uniform in [0, jitter]
+  std::uint64_t rate_bps = 0;      // bits a second of frames; 0: no limit
+  std::uint32_t queue_frames = 1000;  // how many may wait
+
+  bool any() const {
+    return loss_ppm || duplicate_ppm || corrupt_ppm || reorder_ppm || delay.ns || jitter.ns || rate_bps;
+  }
+};
+
+struct ImpairSpec {
+  Impairment receive, transmit;
+  std::uint64_t seed = 1;
+};
+
+struct ImpairStats {
+  std::uint64_t passed = 0, lost = 0, duplicated = 0, corrupted = 0, reordered = 0, overflowed = 0;
+};
+
+class Impaired final : public Port {
+ public:
+  Impaired(std::unique_ptr<Port> inner, const ImpairSpec& spec);
+  ~Impaired() override;
+
+  std::uint16_t receive(std::uint16_t queue, std::span<rte_mbuf*> out, Nanos now) override;
+  std::uint16_t transmit(std::uint16_t queue, std::span<rte_mbuf*> frames, Nanos now) override;
+
+  Port& inner() const { return *inner_; }
+  // Over all queues; a moment's view from other threads is good enough for tests, so read them when the queues rest.
+  ImpairStats received() const;
+  ImpairStats transmitted() const;
+
+ private:
+  class Direction;
+  void flush(std::uint16_t queue, Nanos now);
+
+  std::unique_ptr<Port> inner_;
+  std::vector<std::unique_ptr<Direction>> receive_, transmit_;  // by queue
+};
+
+}  // namespace sluice
