@@ -7,6 +7,8 @@
 
 #include "dataplane/base/address.h"
 #include "dataplane/packet/packet.h"
+#include "dataplane/packet/wire/ip4.h"
+#include "dataplane/packet/wire/ip6.h"
 
 namespace sluice {
 
@@ -46,24 +48,15 @@ struct FlowHash {
   }
 };
 
-// The addresses of an IP packet whose header starts at `ip`; the caller knows the family and that it is all there.
-inline IpAddress ip4_source(const std::uint8_t* ip) { return IpAddress::from_v4_wire(ip + 12); }
-inline IpAddress ip4_destination(const std::uint8_t* ip) { return IpAddress::from_v4_wire(ip + 16); }
-inline IpAddress ip6_source(const std::uint8_t* ip) { return IpAddress::from_v6_wire(ip + 8); }
-inline IpAddress ip6_destination(const std::uint8_t* ip) { return IpAddress::from_v6_wire(ip + 24); }
-
 // The key of a parsed IPv4 or IPv6 packet.
 inline FlowKey flow_key(const Packet& packet) {
   const Meta& meta = packet.meta();
-  const std::uint8_t* ip = packet.data() + meta.l3_offset;
-  const bool v4 = meta.l3 == L3::ip4;
-  return {v4 ? ip4_source(ip) : ip6_source(ip),
-          v4 ? ip4_destination(ip) : ip6_destination(ip),
-          meta.source_port,
-          meta.destination_port,
-          meta.protocol,
-          0,
-          0};
+  if (meta.l3 == L3::ip4) {
+    const auto& ip = packet.at<wire::Ip4>(meta.l3_offset);
+    return {ip.source_address(), ip.destination_address(), meta.source_port, meta.destination_port, meta.protocol, 0, 0};
+  }
+  const auto& ip = packet.at<wire::Ip6>(meta.l3_offset);
+  return {ip.source_address(), ip.destination_address(), meta.source_port, meta.destination_port, meta.protocol, 0, 0};
 }
 
 }  // namespace sluice

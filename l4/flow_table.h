@@ -117,6 +117,7 @@ class FlowTable {
     if (budget > high_water_) budget = high_water_;
     for (; budget; --budget) {
       if (hand_ >= high_water_) lap();
+      if (high_water_ == 0) return;
       __builtin_prefetch(&flows_[hand_ + prefetch_ahead < capacity_ ? hand_ + prefetch_ahead : 0].sequence);
       Flow& flow = flows_[hand_++];
       if (flow.live.get()) {
@@ -158,7 +159,7 @@ class FlowTable {
   bool link(const FlowKey& key, std::uint32_t ref);
   void unlink(const FlowKey& key, std::uint32_t ref);
   void write_identity(Flow& flow, const FlowEnds& ends, bool live);
-  void lap();
+  void lap();  // the hand starts again
 
   FlowHash hash_;
   std::uint32_t capacity_, bucket_count_;
@@ -168,7 +169,7 @@ class FlowTable {
   std::uint32_t free_count_;
   std::uint32_t hand_ = 0;        // next flow that walk() looks at
   std::uint32_t high_water_ = 0;  // no live flow at or above
-  std::uint32_t high_live_ = 0;   // highest place that this lap found live, + 1
+  std::uint32_t high_live_ = 0;   // above the flows that this lap found live or saw come
   std::atomic<std::uint32_t> size_{0}, readable_{0};
 };
 

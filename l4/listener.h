@@ -16,8 +16,8 @@ inline constexpr ListenerId no_listener = ~ListenerId{0};
 
 struct ListenerRule {
   ListenerId id = no_listener;
-  Prefix destination;
-  PortRange ports;
+  Prefix destination{};
+  PortRange ports{};
   PortId ingress = no_port;  // no_port: any
 };
 

@@ -31,13 +31,13 @@ struct FlowTimeouts {
 
 struct ServiceSpec {
   ServiceId id = 0;
-  Prefix vip;
-  PortRange ports;  // default: any port
+  Prefix vip{};
+  PortRange ports{};  // default: any port
   Protocol protocol = Protocol::tcp;  // tcp or udp
   ForwardMode mode = ForwardMode::full_nat;
-  FlowTimeouts timeouts;
+  FlowTimeouts timeouts{};
   std::uint32_t maglev_size = maglev_default_size;
-  std::vector<Backend> backends;
+  std::vector<Backend> backends{};
 };
 
 struct ServiceError {
@@ -63,9 +63,8 @@ struct Service {
   ServiceId id;
   Protocol protocol;
   ForwardMode mode;
-  bool keeps_port = false;  // a backend has port 0
-  FlowTimeouts timeouts;
-  std::vector<Backend> backends;
+  FlowTimeouts timeouts{};
+  std::vector<Backend> backends{};
   Maglev maglev;
 
   const Backend* find(EndpointId endpoint) const;
