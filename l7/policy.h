@@ -116,7 +116,7 @@ struct Service {
   std::uint32_t generation = 0;
   std::string name;
   ClusterId cluster = no_id;
-  std::vector<Prefix> addresses;
+  Prefix address;
   std::uint8_t protocol = 0;  // 6 or 17
   std::uint16_t first_port = 0, last_port = 0;
 };

@@ -153,7 +153,7 @@ class Decoder {
   spec::EndpointName read(const fb::EndpointName& in, const Path&) { return {text(in.cluster()), text(in.name())}; }
   spec::Service read(const fb::Service& in, const Path& path) {
     spec::Service out{.name = text(in.name()),
-                      .addresses = texts(in.addresses()),
+                      .address = text(in.address()),
                       .protocol = choice<spec::ServiceProtocol>(in.protocol(), fb::ServiceProtocol::MAX, path / "protocol"),
                       .port = in.port(),
                       .last_port = in.last_port(),

@@ -128,13 +128,12 @@ class Encoder {
     return fb::CreateEndpoint(builder_, cluster, name, address, in.weight);
   }
   Offset<fb::Service> write(const spec::Service& in) {
-    const auto name = text(in.name), cluster = text(in.cluster);
-    const auto addresses = texts(in.addresses);
+    const auto name = text(in.name), address = text(in.address), cluster = text(in.cluster);
     Offset<fb::ServiceTimeouts> timeouts;
     if (const auto& t = in.timeouts; t != spec::ServiceTimeouts{})
       timeouts = fb::CreateServiceTimeouts(builder_, t.tcp_syn_ms, t.tcp_established_ms, t.tcp_fin_ms, t.tcp_closed_ms,
                                            t.udp_ms, t.udp_one_way_ms);
-    return fb::CreateService(builder_, name, addresses, static_cast<fb::ServiceProtocol>(in.protocol), in.port, in.last_port,
+    return fb::CreateService(builder_, name, address, static_cast<fb::ServiceProtocol>(in.protocol), in.port, in.last_port,
                              static_cast<fb::ForwardMode>(in.mode), cluster, in.maglev_slots, timeouts);
   }
 

@@ -185,7 +185,7 @@ struct ServiceTimeouts {
 
 struct Service {
   std::string name;
-  std::vector<std::string> addresses;
+  std::string address;
   ServiceProtocol protocol = ServiceProtocol::tcp;
   std::uint16_t port = 0;
   std::uint16_t last_port = 0;

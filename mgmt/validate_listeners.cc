@@ -26,10 +26,13 @@ void choices(Rules& rules, const std::vector<std::string>& given, std::span<cons
   }
 }
 
+void address(Rules& rules, const std::string& given, const Path& path) {
+  if (!parse_ip(given) && !parse_prefix(given))
+    rules.fault(path, "\"{}\" is neither an address nor a prefix (192.0.2.0/24, 2001:db8::/32)", given);
+}
+
 void addresses(Rules& rules, const std::vector<std::string>& given, const Path& list) {
-  for (std::size_t i = 0; i < given.size(); ++i)
-    if (!parse_ip(given[i]) && !parse_prefix(given[i]))
-      rules.fault(list[i], "\"{}\" is neither an address nor a prefix (192.0.2.0/24, 2001:db8::/32)", given[i]);
+  for (std::size_t i = 0; i < given.size(); ++i) address(rules, given[i], list[i]);
 }
 
 bool is_server_name(std::string_view name) {
@@ -128,9 +131,7 @@ void Rules::services() {
     const spec::Service& service = policy.services[i];
     const Path path = list[i];
     unique_name(names.services, service.name, i, list);
-    const Path at = path / "addresses";
-    if (service.addresses.empty()) fault(at, "at least one address is needed");
-    addresses(*this, service.addresses, at);
+    address(*this, service.address, path / "address");
     if (!port_range(service.port, service.last_port, true))
       fault(path / "last_port", "{} is below port {}, or there is no port", service.last_port, service.port);
     if (!names.clusters.contains(service.cluster)) fault(path / "cluster", "unknown cluster \"{}\"", service.cluster);
