@@ -55,7 +55,11 @@ class Sessions {
   Sessions(const Sessions&) = delete;
   Sessions& operator=(const Sessions&) = delete;
 
-  // A new connection that is about to shake hands. None when the pool of sessions or handshakes is full (counted).
+  // From now on handshakes run on these lines (helper threads), not inline. At start, before the first accept().
+  void use_helpers(std::span<HandshakeLine* const> lines);
+
+  // A new connection that is about to shake hands. None when the pool is full (counted). An OpenSSL object is made for it
+  // only once its ClientHello is there; too many of those at a time: Failure::overloaded.
   SessionId accept(const ServerContext& context, Nanos now);
   // A connection whose handshake took place elsewhere: a scripted one, or another process's.
   SessionId install(const Established& established);

@@ -42,6 +42,26 @@
   /* crypto */                                                                                                         \
   X(tls_opened_bytes, "bytes", "Plaintext bytes opened by the IPsec-MB engine")                                        \
   X(tls_sealed_bytes, "bytes", "Plaintext bytes sealed by the IPsec-MB engine")                                        \
+  X(tls_ssl_objects, "gauge:objects", "OpenSSL SSL objects alive: handshakes under way, never established sessions")   \
+  X(tls_sessions, "gauge:sessions", "TLS sessions, shaking hands or established")                                      \
+  X(tls_sessions_refused, "connections", "Connections refused because the pool of TLS sessions was full")              \
+  X(tls_handshakes, "handshakes", "TLS handshakes completed, resumptions among them")                                  \
+  X(tls_resumptions, "handshakes", "TLS handshakes that resumed a session by a ticket")                                \
+  X(tls_handshakes_failed, "handshakes", "TLS handshakes that failed, for any of the reasons that follow")             \
+  X(tls_failed_protocol_version, "handshakes", "The client speaks no version of TLS that is allowed")                  \
+  X(tls_failed_no_shared_offer, "handshakes", "No cipher suite, group or signature algorithm in common")               \
+  X(tls_failed_unknown_name, "handshakes", "No certificate covers the name that the client asked for")                 \
+  X(tls_failed_no_protocol, "handshakes", "No application protocol (ALPN) in common")                                  \
+  X(tls_failed_malformed, "handshakes", "The client's bytes are no TLS handshake or break its rules")                  \
+  X(tls_failed_refused, "handshakes", "The client ended the handshake by an alert")                                    \
+  X(tls_failed_abandoned, "handshakes", "The handshake waited longer than a client's patience")                        \
+  X(tls_failed_overloaded, "handshakes", "Too many handshakes were under way")                                         \
+  X(tls_failed_internal, "handshakes", "The handshake failed by our own fault: memory or buffers")                     \
+  X(tls_alerts_sent, "alerts", "Fatal alerts sent on established TLS sessions")                                        \
+  X(tls_alerts_received, "alerts", "Fatal alerts received on established TLS sessions")                                \
+  X(tls_bad_records, "records", "TLS records that did not authenticate")                                               \
+  X(tls_key_updates_sent, "messages", "TLS KeyUpdate messages sent")                                                   \
+  X(tls_key_updates_received, "messages", "TLS KeyUpdate messages received")                                           \
   /* l4 */                                                                                                             \
   X(tcp_accepted, "connections", "TCP connections accepted")                                                           \
   /* l7 */                                                                                                             \
