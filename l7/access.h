@@ -44,6 +44,17 @@ class ShortText {
     size_ = static_cast<std::uint16_t>(std::min(text.size(), N));
     if (size_) std::memcpy(data_.data(), text.data(), size_);
   }
+  // Sets all these texts behind each other.
+  template <typename... Texts>
+  void join(const Texts&... texts) {
+    size_ = 0;
+    (append(texts), ...);
+  }
+  void append(std::string_view text) {
+    const std::size_t n = std::min(text.size(), N - size_);
+    if (n) std::memcpy(data_.data() + size_, text.data(), n);
+    size_ += static_cast<std::uint16_t>(n);
+  }
   std::string_view view() const { return {data_.data(), size_}; }
   bool empty() const { return size_ == 0; }
 

@@ -57,6 +57,7 @@ struct Exchange {
   std::string_view new_path, new_authority;  // rewritten; empty: as the client said
   AccessRecord log;
   std::array<char, 36> request_id;
+  std::uint32_t story = 0;            // of the trace; 0: none
   std::uint64_t sent_base = 0;        // stream offset of the request's first byte on the upstream connection
   ExchangeId pending_next;
   Phase phase = Phase::head;
@@ -71,7 +72,6 @@ struct Exchange {
   bool body_sent : 1 = false;         // some of the request's body went upstream: it cannot be sent again
   bool answered : 1 = false;          // some byte of a final answer came from upstream
   bool retried : 1 = false;           // sent a second time already, because a pooled connection had gone stale
-  bool traced : 1 = false;
 };
 
 }  // namespace sluice

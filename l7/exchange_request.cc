@@ -69,7 +69,7 @@ void Exchanges::serve(ConnectionId id) {
       if (!(x = begin(*c))) return;
     }
     if (x->client.received && !x->tunnel) {
-      push_request(*x);
+      if (!push_request(*x)) again(*c);
       return;  // pipelined requests wait for the answer
     }
     if (read_request(*c, *x) != Step::next) return;
@@ -96,6 +96,10 @@ Exchange* Exchanges::begin(Connection& c) {
   x->log.local = deps_.tcp.local(c.tcp);
   x->log.generation = policy_->generation;
   connection_timers_.arm(connections_.index_of(&c), now_ + listeners_[c.object].timeouts.request_header);
+  if (deps_.trace && deps_.trace->on()) [[unlikely]] {
+    x->story = deps_.trace->match(x->log.client.address, x->log.client.port, x->log.local.address, x->log.local.port, Protocol::tcp);
+    tell(*x, c.secure ? "tls" : "tcp", "bytes for listener from ", to_text(x->log.client).view());
+  }
   return x;
 }
 
@@ -180,6 +184,7 @@ Exchanges::Step Exchanges::request_head(Connection& c, Exchange& x) {
   x.client_version = head.version;
   x.head_only = head.method == http::Method::head;
   const std::uint32_t most = listeners_[c.object].requests_per_connection;
+  tell(x, "http", "request ", head.method_name, " ", head.target);
   x.close_client = !head.keep_alive || draining_ || (most && c.requests >= most);
   x.log.http10 = head.version == http::Version::http10;
   x.log.method.set(head.method_name);
@@ -207,10 +212,14 @@ Exchanges::Step Exchanges::decide(Connection& c, Exchange& x) {
     return reply(x, 404, ResponseFlag::NR);
   }
   x.decision.idle_timeout = listener->timeouts.stream_idle;
-  route::Scratch& scratch = policy_->routes->scratches[config_.worker];
+  route::Scratch& scratch = *policy_->routes->scratch[config_.worker];
   const route::Route* route = listener->routes->find(route::view_of(x.request.head), scratch);
   x.log.routed = now_ - x.log.start;
-  if (!route) return reply(x, 404, ResponseFlag::NR);
+  if (!route) {
+    tell(x, "route", "none matches");
+    return reply(x, 404, ResponseFlag::NR);
+  }
+  tell(x, "route", "chose ", route->name.empty() ? std::string_view{"a route without a name"} : route->name);
   x.log.route = x.decision.route = route->id;
   if (ObjectStats* stats = deps_.stats.route(route->id)) {
     stats->add(Figure::requests);

@@ -24,7 +24,10 @@ void Exchanges::answer(ConnectionId id) {
     if (!up->in.empty() || up->ended) forget(*up, false);
     return;
   }
-  if (!x->request_sent && !send_request(*x)) return again(*up);
+  if (!x->request_sent) {  // there was no buffer for it
+    if (!send_request(*x)) return again(*up);
+    again(*client_of(*x));
+  }
   const ExchangeId exchange = exchanges_.handle(x);
   for (;;) {
     if (!push_response(*x)) return again(*up);
@@ -70,6 +73,7 @@ bool Exchanges::push_response(Exchange& x) {
     if (!http::encode_response(head, x.client.framing, edits, client->out, deps_.buffers)) return false;
     dirty(*client);
     x.head_waits = false;
+    tell(x, "http", "answer ", http::reason_phrase(head.status));
     if (head.interim()) {
       x.response.head.reset();
     } else {
@@ -140,6 +144,7 @@ Exchanges::Step Exchanges::reply(Exchange& x, std::uint16_t status, ResponseFlag
   x.log.flag(flag);
   x.log.status = status;
   x.answered = true;
+  tell(x, "http", "answered here: ", http::reason_phrase(status));
   const http::Head& head = x.request.head;
   const bool drop_rest = head.framing == http::Framing::length && head.content_length <= discard_max && !head.expect_continue;
   if (!x.client.received && (head.empty() || (head.framing != http::Framing::none && !drop_rest))) x.close_client = true;
@@ -196,6 +201,7 @@ void Exchanges::finish(Exchange& x) {
 // The statistics of all that had to do with it, and the line of the access log.
 void Exchanges::record(Exchange& x) {
   x.log.duration = now_ - x.log.start;
+  tell(x, "end", "answer handed to transmit");
   const auto count = [&x](ObjectStats& stats) {
     stats.sub(Figure::active_requests);
     stats.response(x.log.status);

@@ -21,11 +21,8 @@ Exchanges::Step Exchanges::find_upstream(Exchange& x) {
   if (!endpoint) return reply(x, 503, ResponseFlag::UH);
   x.decision.endpoint = x.log.endpoint = endpoint->id;
   x.decision.address = x.log.upstream = endpoint->address;
-  deps_.stats.endpoint(endpoint->id).add(Figure::requests);
-  deps_.stats.endpoint(endpoint->id).add(Figure::active_requests);
   x.upstream = {};
-
-  if (!x.decision.use_client_address) {
+  if (!x.decision.use_client_address && !x.retried) {
     if (Connection* up = upstream_.take(endpoint->id)) {
       attach(x, *up);
       if (!send_request(x)) again(*up);
@@ -80,7 +77,6 @@ Exchanges::Step Exchanges::open_upstream(Exchange& x) {
 
 Exchanges::Step Exchanges::wait_for_slot(Exchange& x) {
   const policy::ClusterId cluster = x.decision.cluster;
-  deps_.stats.endpoint(x.decision.endpoint).sub(Figure::active_requests);
   x.decision.endpoint = x.log.endpoint = policy::no_id;
   if (!acquire(cluster, ClusterPermit::pending)) return reply(x, 503, ResponseFlag::UO);
   x.holds_pending_permit = true;
@@ -148,6 +144,9 @@ void Exchanges::attach(Exchange& x, Connection& up) {
   x.phase = Exchange::Phase::waiting;
   ++up.requests;
   ++x.log.attempts;
+  deps_.stats.endpoint(up.object).add(Figure::requests);
+  deps_.stats.endpoint(up.object).add(Figure::active_requests);
+  tell(x, "upstream", up.requests > 1 ? "pooled connection to " : "new connection to ", to_text(x.decision.address).view());
   connection_timers_.cancel(connections_.index_of(&up));
   arm(x);
 }
@@ -170,6 +169,7 @@ bool Exchanges::send_request(Exchange& x) {
   up->decoder.expect_response_to(head.method);
   x.request_sent = true;
   x.phase = Exchange::Phase::waiting;
+  tell(x, "upstream", "request sent");
   dirty(*up);
   arm(x);
   return true;
@@ -177,17 +177,17 @@ bool Exchanges::send_request(Exchange& x) {
 
 // The exchange and its upstream connection part: into the pool if it can serve another request, else it ends.
 void Exchanges::leave_upstream(Exchange& x, bool reusable) {
-  if (x.decision.endpoint != policy::no_id) deps_.stats.endpoint(x.decision.endpoint).sub(Figure::active_requests);
-  x.decision.endpoint = policy::no_id;
   Connection* up = upstream_of(x);
+  const bool whole = x.upstream.received && x.upstream.sent;
   x.upstream = {};
   x.request_sent = false;
   if (!up) return;
+  deps_.stats.endpoint(up->object).sub(Figure::active_requests);
   up->exchange = {};
   const std::uint32_t most = x.decision.requests_per_connection;
   if (!reusable || draining_ || up->own_use || up->ended || !up->in.empty() || !up->decoder.idle() ||
       up->state != Connection::State::open || (most && up->requests >= most) || endpoint_generation_[up->object] == 0)
-    return forget(*up, !reusable);
+    return forget(*up, !whole);
   // Another worker's request waits for a slot that only an idle connection can free.
   const std::uint32_t waiting_here = upstream_.queue(up->cluster).size;
   if (config_.workers > 1 &&
@@ -209,7 +209,7 @@ bool Exchanges::may_resend(const Exchange& x, const Connection& up) const {
 void Exchanges::upstream_failed(Exchange& x, Loss loss) {
   Connection* up = upstream_of(x);
   deps_.counters.add(Counter::http_upstream_failures);
-  if (x.decision.endpoint != policy::no_id) deps_.stats.endpoint(x.decision.endpoint).add(Figure::failures);
+  if (up) deps_.stats.endpoint(up->object).add(Figure::failures);
   const bool connecting = x.phase == Exchange::Phase::connecting;
   if (up && may_resend(x, *up)) {
     deps_.counters.add(Counter::http_stale_resends);

@@ -8,7 +8,6 @@ namespace {
 
 constexpr Nanos timer_tick = 1_ms;
 constexpr unsigned timers_per_turn = 256;
-constexpr Nanos slot_check_interval = 1_ms;
 
 }  // namespace
 
@@ -86,11 +85,9 @@ Connection* Exchanges::accept(const tcp::Event& event) {
     return nullptr;
   }
   ListenerState& state = listeners_[listener->id];
-  state.limits.head_bytes = listener->limits.header_bytes;
-  state.limits.fields = listener->limits.header_fields;
-  state.limits.request_line_bytes = listener->limits.request_line_bytes;
+  state.limits = listener->limits;
   state.timeouts = listener->timeouts;
-  state.requests_per_connection = listener->limits.requests_per_connection;
+  state.requests_per_connection = listener->requests_per_connection;
 
   Connection* c = connections_.make(Side::client, state.limits);
   tls::SessionId session;
@@ -134,6 +131,7 @@ void Exchanges::look(ConnectionId id) {
     if (c->ended || input == Transport::Input::dead) forget(*c, false);
     return;
   }
+  if (input == Transport::Input::starved) again(*c);
   if (input == Transport::Input::dead) {
     // The alert is queued; there is nobody to talk HTTP with.
     if (Exchange* x = exchange_of(*c)) cut(*x, ResponseFlag::DPE);

@@ -20,6 +20,7 @@
 #include "dataplane/base/ring.h"
 #include "dataplane/base/rng.h"
 #include "dataplane/base/timers.h"
+#include "dataplane/core/trace.h"
 #include "l7/exchange.h"
 #include "l7/route/table.h"
 #include "l7/stats.h"
@@ -51,6 +52,7 @@ struct ExchangesDeps {
   Permit& cluster_permits;          // by cluster id and ClusterPermit
   Permit& listener_permits;         // by listener id
   SpscRing<AccessRecord>* access;   // nullptr: no access log
+  Trace* trace = nullptr;
 };
 
 class Exchanges {
@@ -132,6 +134,14 @@ class Exchanges {
   void finish(Exchange& exchange);
   void record(Exchange& exchange);
 
+  // A line of the exchange's story, put together only when somebody listens.
+  template <typename... Texts>
+  void tell(const Exchange& x, std::string_view stage, const Texts&... texts) {
+    if (!x.story) [[likely]] return;
+    ShortText<96> line;
+    line.join(texts...);
+    deps_.trace->tell(config_.worker, now_, x.story, stage, line.view());
+  }
   Connection* client_of(const Exchange& x) { return connections_.find(x.client.connection); }
   Connection* upstream_of(const Exchange& x) { return connections_.find(x.upstream.connection); }
   Exchange* exchange_of(const Connection& c) { return exchanges_.find(c.exchange); }

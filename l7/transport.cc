@@ -20,6 +20,7 @@ Transport::Input Transport::pull(Connection& c, Nanos now) {
       case tls::Progress::established: result = Input::established; break;
       case tls::Progress::closed: c.ended = true; break;
       case tls::Progress::error: result = Input::dead; break;
+      case tls::Progress::no_buffers: result = Input::starved; break;
       default: break;
     }
     send_wire(c, wire);

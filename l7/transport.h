@@ -12,6 +12,7 @@ class Transport {
     nothing,      // no new bytes for HTTP
     bytes,        // `in` has grown
     established,  // TLS: the handshake is over (there may be bytes as well)
+    starved,      // records wait and no buffer is free: pull again in a later turn
     dead,         // TLS failed; what the peer shall hear is queued: the connection has to be given up
   };
 

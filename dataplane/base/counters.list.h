@@ -65,4 +65,17 @@
   /* l4 */                                                                                                             \
   X(tcp_accepted, "connections", "TCP connections accepted")                                                           \
   /* l7 */                                                                                                             \
-  X(http_requests, "requests", "Requests whose header was read whole")
+  X(http_requests, "requests", "Requests whose header was read whole")                                                 \
+  X(http_bad_requests, "requests", "Requests refused because they break HTTP or a limit")                              \
+  X(http_bad_responses, "responses", "Upstream answers refused because they break HTTP or a limit")                    \
+  X(http_client_connections, "gauge:connections", "Client connections open")                                           \
+  X(http_upstream_connections, "gauge:connections", "Connections to upstream endpoints, idle ones among them")         \
+  X(http_refused_no_listener, "connections", "Connections whose listener is gone, or that came while draining")        \
+  X(http_refused_listener_limit, "connections", "Connections above their listener's max_connections")                  \
+  X(http_refused_pool_full, "connections", "Connections or requests refused because a pool of the worker was full")    \
+  X(http_connect_no_resource, "requests", "Requests for which no upstream connection could be opened here")            \
+  X(http_upstream_failures, "requests", "Upstream connections that failed while a request was on them")                \
+  X(http_stale_resends, "requests", "Requests sent again because their pooled connection had been closed")             \
+  X(http_timeouts, "requests", "Requests ended by a deadline")                                                         \
+  X(tls_handshake_timeouts, "connections", "Connections whose TLS handshake took too long")                            \
+  X(access_log_lost, "lines", "Access-log lines lost because the ring to management was full")
