@@ -1,0 +1,168 @@
+#include "dataplane/port/impair.h"
+
+#include <algorithm>
+#include <array>
+
+namespace sluice {
+
+// One direction of one queue: decides each frame's fate on entry and keeps it until it is due. The store is a heap by
+// (due, order of entry), so that frames due at the same time leave in the order in which they came.
+class Impaired::Direction {
+ public:
+  Direction(const Impairment& spec, std::uint64_t seed) : spec_(spec), rng_(seed) { held_.reserve(spec.queue_frames + 1); }
+  ~Direction() {
+    for (const Held& held : held_) free_buffers(held.frame);
+  }
+
+  void enter(rte_mbuf* frame, Nanos now) {
+    if (rng_.chance_ppm(spec_.loss_ppm)) {
+      ++stats.lost;
+      free_buffers(frame);
+      return;
+    }
+    if (rng_.chance_ppm(spec_.duplicate_ppm)) {
+      if (rte_mbuf* twin = copy(frame)) {
+        ++stats.duplicated;
+        hold(twin, now);
+      }
+    }
+    hold(frame, now);
+  }
+  // The next frame that is due, or nullptr.
+  rte_mbuf* leave(Nanos now) {
+    if (held_.empty() || held_.front().due > now) return nullptr;
+    std::pop_heap(held_.begin(), held_.end(), later);
+    rte_mbuf* frame = held_.back().frame;
+    held_.pop_back();
+    ++stats.passed;
+    return frame;
+  }
+  // Back to the front: the port behind did not take it.
+  void put_back(rte_mbuf* frame) {
+    held_.push_back({Nanos{0}, returned_++, frame});
+    std::push_heap(held_.begin(), held_.end(), later);
+    --stats.passed;
+  }
+
+  ImpairStats stats;
+
+ private:
+  struct Held {
+    Nanos due;
+    std::uint64_t order;
+    rte_mbuf* frame;
+  };
+  static bool later(const Held& a, const Held& b) { return a.due != b.due ? a.due > b.due : a.order > b.order; }
+  // A copy in buffers of the frame's own pool; nullptr when there is none, or the pool has bare descriptors.
+  static rte_mbuf* copy(const rte_mbuf* frame) {
+    if (rte_pktmbuf_data_room_size(frame->pool) <= RTE_PKTMBUF_HEADROOM) return nullptr;
+    rte_mbuf* twin = rte_pktmbuf_copy(frame, frame->pool, 0, UINT32_MAX);
+    if (!twin) return nullptr;
+    new (rte_mbuf_to_priv(twin)) Meta{};
+    twin->ol_flags = frame->ol_flags & ~(RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL);
+    twin->tx_offload = frame->tx_offload;
+    return twin;
+  }
+
+  void hold(rte_mbuf* frame, Nanos now) {
+    if (held_.size() >= spec_.queue_frames) {
+      ++stats.overflowed;
+      free_buffers(frame);
+      return;
+    }
+    if (rng_.chance_ppm(spec_.corrupt_ppm)) corrupt(frame);
+    Nanos due = now + spec_.delay;
+    if (spec_.jitter.ns) due += Nanos{static_cast<std::int64_t>(rng_.next() % static_cast<std::uint64_t>(spec_.jitter.ns + 1))};
+    if (rng_.chance_ppm(spec_.reorder_ppm)) {
+      ++stats.reordered;
+      due += spec_.reorder_delay;
+    }
+    if (spec_.rate_bps) {
+      line_free_ = std::max(line_free_, now) + Nanos{static_cast<std::int64_t>(std::uint64_t{frame->pkt_len} * 8 * 1'000'000'000 / spec_.rate_bps)};
+      due = std::max(due, line_free_);
+    }
+    held_.push_back({due, order_++, frame});
+    std::push_heap(held_.begin(), held_.end(), later);
+  }
+  // Flips one bit behind the Ethernet header, in a buffer that is ours alone.
+  void corrupt(rte_mbuf*& frame) {
+    if (frame->pkt_len <= 14) return;
+    if (!sole_owner(frame) || frame->nb_segs > 1) {
+      rte_mbuf* own = copy(frame);
+      if (!own) return;
+      free_buffers(frame);
+      frame = own;
+    }
+    const std::uint32_t bit = rng_.below((frame->data_len - 14u) * 8);
+    rte_pktmbuf_mtod(frame, std::uint8_t*)[14 + bit / 8] ^= static_cast<std::uint8_t>(1u << (bit & 7));
+    ++stats.corrupted;
+  }
+
+  const Impairment spec_;
+  Rng rng_;
+  std::vector<Held> held_;
+  Nanos line_free_{};
+  std::uint64_t order_ = std::uint64_t{1} << 63;
+  std::uint64_t returned_ = 0;
+};
+
+Impaired::Impaired(std::unique_ptr<Port> inner, const ImpairSpec& spec) : inner_(std::move(inner)) {
+  caps_ = inner_->caps();
+  for (std::uint16_t queue = 0; queue < caps_.queues; ++queue) {
+    receive_.push_back(std::make_unique<Direction>(spec.receive, spec.seed * 1000 + queue * 2));
+    transmit_.push_back(std::make_unique<Direction>(spec.transmit, spec.seed * 1000 + queue * 2 + 1));
+  }
+}
+
+Impaired::~Impaired() = default;
+
+std::uint16_t Impaired::receive(std::uint16_t queue, std::span<rte_mbuf*> out, Nanos now) {
+  flush(queue, now);
+  Direction& direction = *receive_[queue];
+  std::array<rte_mbuf*, 64> burst;
+  const std::uint16_t came = inner_->receive(queue, burst, now);
+  for (rte_mbuf* frame : std::span{burst}.first(came)) direction.enter(frame, now);
+  std::uint16_t n = 0;
+  while (n < out.size()) {
+    rte_mbuf* frame = direction.leave(now);
+    if (!frame) break;
+    out[n++] = frame;
+  }
+  return n;
+}
+
+std::uint16_t Impaired::transmit(std::uint16_t queue, std::span<rte_mbuf*> frames, Nanos now) {
+  for (rte_mbuf* frame : frames) transmit_[queue]->enter(frame, now);
+  flush(queue, now);
+  return static_cast<std::uint16_t>(frames.size());
+}
+
+void Impaired::flush(std::uint16_t queue, Nanos now) {
+  Direction& direction = *transmit_[queue];
+  while (rte_mbuf* frame = direction.leave(now)) {
+    if (inner_->transmit(queue, {&frame, 1}, now) == 1) continue;
+    direction.put_back(frame);
+    return;
+  }
+}
+
+namespace {
+ImpairStats sum(ImpairStats a, const ImpairStats& b) {
+  return {a.passed + b.passed,       a.lost + b.lost,           a.duplicated + b.duplicated,
+          a.corrupted + b.corrupted, a.reordered + b.reordered, a.overflowed + b.overflowed};
+}
+}  // namespace
+
+ImpairStats Impaired::received() const {
+  ImpairStats all;
+  for (const auto& direction : receive_) all = sum(all, direction->stats);
+  return all;
+}
+
+ImpairStats Impaired::transmitted() const {
+  ImpairStats all;
+  for (const auto& direction : transmit_) all = sum(all, direction->stats);
+  return all;
+}
+
+}  // namespace sluice
