@@ -22,8 +22,7 @@ enum class Fault : std::uint8_t {
   bad_target,
   bad_host,           // none (1.1), several, or against the absolute target
   bad_length,         // Content-Length that is not one number, or several that differ
-  bad_coding,         // Transfer-Encoding unknown, not final, with Content-Length, or over HTTP/1.0
-  unsupported_coding, // a request's coding that we do not implement (501)
+  bad_coding,         // Transfer-Encoding that is not just "chunked", beside Content-Length, or over HTTP/1.0
   bad_chunk,
   line_too_long,      // request line
   head_too_large,     // bytes or number of fields
@@ -32,13 +31,12 @@ enum class Fault : std::uint8_t {
   no_memory,          // no head buffer was free
   count_
 };
-// The status of the local reply to a request refused so: 400, 414, 431, 501, 503, 505. A response refused so is a 502.
+// The status of the local reply to a request refused so: 400, 414, 431, 503, 505. A response refused so is a 502.
 constexpr std::uint16_t status_of(Fault fault) {
   switch (fault) {
     case Fault::line_too_long: return 414;
     case Fault::head_too_large:
     case Fault::trailers_too_large: return 431;
-    case Fault::unsupported_coding: return 501;
     case Fault::no_memory: return 503;
     case Fault::bad_version: return 505;
     default: return 400;

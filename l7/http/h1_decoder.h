@@ -16,6 +16,9 @@ namespace sluice::http {
 // Which side of the connection we are.
 enum class Role : std::uint8_t { server, client };
 
+// How much of a chunk-size line can be looked at, whatever the limits say.
+inline constexpr std::uint32_t max_chunk_line = 1024;
+
 // How far the search for a head's end has come. A value that survives between segments.
 struct HeadScan {
   std::uint32_t done = 0;        // bytes seen
@@ -28,7 +31,7 @@ class H1Decoder {
  public:
   H1Decoder(Role role, const Limits& limits) : limits_(&limits), role_(role) {}
 
-  // The next event (codec.h). At most `body_room` body bytes are moved; 0 holds the body back.
+  // The next event (codec.h). Body bytes are moved until `body_room` or a little more (whole segments); 0 holds the body back.
   Event next(Chain& in, Message& message, std::uint32_t body_room, Memory& memory);
   // The peer sent FIN and `in` is used up: end of a body without framing, truncated inside a message, more between two.
   Event finish();
@@ -57,9 +60,10 @@ class H1Decoder {
   const Limits* limits_;
   std::uint64_t left_ = 0;  // bytes of the body or chunk still to come
   HeadScan scan_;
-  StreamId stream_ = 0;
+  StreamId stream_ = 1;
   State state_ = State::head;
   Role role_;
+  bool skipped_line_ = false;  // the one empty line before a request
   Method response_to_ = Method::get;
 };
 static_assert(sizeof(H1Decoder) <= 48);

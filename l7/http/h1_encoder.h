@@ -32,13 +32,13 @@ struct RequestEdits {
   std::string_view request_id;   // x-request-id, added when absent
   std::span<const FieldEdit> fields;
   bool keep_upgrade = false;     // pass Connection: upgrade and Upgrade
+  bool keep_expect = false;      // pass Expect; else 100 Continue was or will be said here
 };
 struct ResponseEdits {
   std::span<const FieldEdit> fields;
   Version client_version = Version::http11;
   bool close = false;            // say connection: close
   bool keep_upgrade = false;
-  bool head_only = false;        // answer to HEAD: Content-Length stays, no body follows
 };
 
 // A version-4 UUID, 36 characters.

@@ -19,8 +19,8 @@ struct Target {
   bool has_query = false;
 };
 // Splits a request target. nullopt: not one of the forms, or one that the method does not allow (authority is for CONNECT
-// and asterisk for OPTIONS alone), or it has a fragment, or a character outside RFC 3986 (bytes above 0x7f and the visible ASCII
-// that browsers send unescaped, such as | and {, are let through).
+// and asterisk for OPTIONS alone), or it has a fragment, a space, a control or a byte above 0x7e. Visible ASCII that
+// RFC 3986 wants encoded (| { } and such), which browsers send, is let through as HAProxy does.
 std::optional<Target> split_target(std::string_view target, Method method);
 
 // host[:port], with [v6] brackets. The host comes without port, brackets kept, a trailing dot kept.

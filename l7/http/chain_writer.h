@@ -1,0 +1,80 @@
+// chain_writer.h - text of ours written into fresh packet buffers, one after the other, and appended to a Chain as a whole or
+// not at all. For heads, whose size is not known beforehand. Lives inside one call.
+#pragma once
+
+#include <charconv>
+#include <cstring>
+#include <string_view>
+
+#include "dataplane/packet/chain.h"
+
+namespace sluice::http {
+
+class ChainWriter {
+ public:
+  explicit ChainWriter(Buffers& buffers) : buffers_(buffers) {}
+
+  void put(std::string_view text) {
+    if (text.size() <= static_cast<std::size_t>(end_ - p_)) [[likely]] {
+      if (!text.empty()) std::memcpy(p_, text.data(), text.size());
+      p_ += text.size();
+    } else {
+      put_across(text);
+    }
+  }
+  void line(std::string_view name, std::string_view value) {
+    put(name);
+    put(": ");
+    put(value);
+    put("\r\n");
+  }
+  void number(std::uint64_t value, int base = 10) {
+    char digits[20];
+    put({digits, static_cast<std::size_t>(std::to_chars(digits, digits + sizeof digits, value, base).ptr - digits)});
+  }
+  // Appends what was written. False, and nothing appended, when buffers ran out.
+  bool finish(Chain& out) {
+    seal();
+    if (failed_) return false;
+    out.append(std::move(done_));
+    return true;
+  }
+
+ private:
+  void put_across(std::string_view text) {
+    while (!text.empty() && !failed_) {
+      const std::size_t n = std::min<std::size_t>(text.size(), static_cast<std::size_t>(end_ - p_));
+      if (n > 0) std::memcpy(p_, text.data(), n);
+      p_ += n;
+      text.remove_prefix(n);
+      if (!text.empty()) next_buffer();
+    }
+  }
+  void next_buffer() {
+    seal();
+    current_ = buffers_.make();
+    if (!current_) {
+      failed_ = true;
+      return;
+    }
+    p_ = reinterpret_cast<char*>(current_.data());
+    end_ = p_ + buffer_data_size;
+  }
+  void seal() {
+    if (!current_) return;
+    const auto size = static_cast<std::uint16_t>(p_ - reinterpret_cast<char*>(current_.data()));
+    current_.get()->data_len = size;
+    current_.get()->pkt_len = size;
+    done_.append(std::move(current_));
+    p_ = end_ = nullptr;
+  }
+
+  Buffers& buffers_;
+  Chain done_;
+  Packet current_;
+  char* p_ = nullptr;
+  char* end_ = nullptr;
+  bool failed_ = false;
+};
+
+}  // namespace sluice::http
