@@ -168,6 +168,7 @@ bool encode_request(const Head& head, Framing framing, const RequestEdits& edits
 bool encode_response(const Head& head, Framing framing, const ResponseEdits& edits, Chain& out, Buffers& buffers) {
   ChainWriter writer{buffers};
   const Omitted omitted{head, hop_by_hop, edits.fields};
+  if (edits.head_only) framing = Framing::none;
   write_status_line(head.status, head.reason.empty() ? reason_phrase(head.status) : head.reason, writer);
   copy_fields(head, omitted, writer);
   write_edits(edits.fields, writer);

@@ -39,6 +39,7 @@ struct ResponseEdits {
   Version client_version = Version::http11;
   bool close = false;            // say connection: close
   bool keep_upgrade = false;
+  bool head_only = false;        // answer to HEAD: Content-Length stays, no body follows, whatever the framing
 };
 
 // A version-4 UUID, 36 characters.
