@@ -160,6 +160,7 @@ struct Endpoint {
   sluice::Endpoint address;  // port 0: the client's destination port (L4 services only)
   std::uint32_t weight = 1;  // 0: draining
   std::string name;          // unique within its cluster
+  bool operator==(const Endpoint&) const = default;
 };
 
 // The endpoints of one cluster, in policy order. Shared between generations when none of them changed, so an unchanged
