@@ -242,7 +242,7 @@ Exchanges::Step Exchanges::decide(Connection& c, Exchange& x) {
   d.allow_upgrade = route->allow_upgrade;
   const Nanos of_route = route->timeouts.request;
   d.request_timeout = of_route.ns == 0 ? cluster->request_timeout : of_route;
-  if (route->timeouts.idle.ns != 0) d.idle_timeout = std::min(d.idle_timeout, route->timeouts.idle);
+  if (route->timeouts.idle.ns != 0) d.idle_timeout = route->timeouts.idle;
   ObjectStats& stats = deps_.stats.cluster(id);
   stats.add(Figure::requests);
   stats.add(Figure::active_requests);

@@ -24,6 +24,7 @@
 #include "l7/http/limits.h"
 
 namespace sluice {
+class AddressSet;
 class Listeners;
 class Services;
 namespace tls {
@@ -126,6 +127,8 @@ struct RouteSet {
   ById<Listener> listeners;
   ById<Service> services;
   std::shared_ptr<const Listeners> listener_match;  // l4/listener.h; never nullptr
+  // What the node answers ARP and ND for: the addresses of services, and of listeners that name one address.
+  std::shared_ptr<const AddressSet> addresses;      // dataplane/net/routes.h; never nullptr
   // By worker: what a look-up in any of these tables writes to. Worker w touches only [w].
   std::vector<std::shared_ptr<route::Scratch>> scratch;
 };

@@ -39,6 +39,7 @@
   X(icmp_errors_sent, "packets", "ICMP and ICMPv6 errors sent")                                                        \
   X(exception_to_kernel, "packets", "Frames handed to the kernel")                                                     \
   X(exception_from_kernel, "packets", "Frames from the kernel put on the link")                                        \
+  X(drop_not_addressed, "packets", "The frame's destination MAC is another station's")                                 \
   /* crypto */                                                                                                         \
   X(tls_opened_bytes, "bytes", "Plaintext bytes opened by the IPsec-MB engine")                                        \
   X(tls_sealed_bytes, "bytes", "Plaintext bytes sealed by the IPsec-MB engine")                                        \

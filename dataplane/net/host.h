@@ -51,6 +51,8 @@ class Host {
   // -- the way out --------------------------------------------------------------------------------------------------
   // The way to a destination; false when there is none. Makes no neighbour and sends nothing.
   NextHop route(const IpAddress& destination) const;
+  // Whether a cached way was looked up in the routes that hold now.
+  bool current(const NextHop& hop) const { return hop.version == version_; }
   // What the port behind it takes (TSO and such), the port, and the address of ours to speak from towards a destination there.
   const PortCaps& caps(const NextHop& hop) const;
   PortId port(const NextHop& hop) const { return routes_->interfaces()[hop.interface].port; }
