@@ -24,7 +24,7 @@ struct Leg {
 };
 
 // What the route said, by value.
-struct Decision {
+struct RouteDecision {
   policy::RouteId route = policy::no_id;
   policy::ClusterId cluster = policy::no_id;
   policy::EndpointId endpoint = policy::no_id;
@@ -51,7 +51,7 @@ struct Exchange {
 
   Leg client, upstream;
   http::Message request, response;
-  Decision decision;
+  RouteDecision decision;
   HeaderRules request_rules, response_rules;
   http::HeadBuffer target;          // memory of the two views below
   std::string_view new_path, new_authority;  // rewritten; empty: as the client said

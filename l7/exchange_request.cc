@@ -232,7 +232,7 @@ Exchanges::Step Exchanges::decide(Connection& c, Exchange& x) {
   const policy::Cluster* cluster = policy_->clusters->clusters.find(id);
   if (!cluster) return reply(x, 503, ResponseFlag::UH);
   x.log.cluster = id;
-  Decision& d = x.decision;
+  RouteDecision& d = x.decision;
   d.cluster = id;
   d.cluster_generation = cluster->generation;
   d.connect_timeout = cluster->connect_timeout;

@@ -40,7 +40,7 @@ Exchanges::Step Exchanges::find_upstream(Exchange& x) {
 
 // A new connection; its permit is held already.
 Exchanges::Step Exchanges::open_upstream(Exchange& x) {
-  const Decision& d = x.decision;
+  const RouteDecision& d = x.decision;
   Connection* up = connections_.make(Side::upstream, upstream_limits_);
   if (!up) {
     release(d.cluster, ClusterPermit::connections);

@@ -14,6 +14,7 @@
 #include "dataplane/base/hash.h"
 #include "dataplane/net/neighbours.h"
 #include "dataplane/net/routes.h"
+#include "dataplane/packet/wire/ethernet.h"
 #include "dataplane/packet/tx_queue.h"
 
 namespace sluice {
