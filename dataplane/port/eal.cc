@@ -38,7 +38,8 @@ std::uint64_t free_hugepages_mib() {
 }
 
 std::vector<std::string> arguments(const EalOptions& options, bool hugepages) {
-  std::vector<std::string> out{"sluiced", "--file-prefix=" + options.prefix, "--no-telemetry", "--log-level=*:critical",  // what goes wrong is said once, by us
+  // DPDK's own log is quiet: what goes wrong is said once, by us.
+  std::vector<std::string> out{"sluiced", "--file-prefix=" + options.prefix, "--no-telemetry", "--log-level=*:critical",
                                "-m", std::to_string(options.memory_mib)};
   // One lcore: the calling thread. It keeps its CPUs unless it is to be pinned.
   out.push_back("--lcores=0@" + (options.management_cpu >= 0
