@@ -37,6 +37,7 @@
   X(neighbour_news_lost, "events", "Neighbour news beyond what one turn hands to other workers")                       \
   X(icmp_echo_replies, "packets", "ICMP and ICMPv6 echo requests answered")                                            \
   X(icmp_errors_sent, "packets", "ICMP and ICMPv6 errors sent")                                                        \
+  X(address_conflicts, "packets", "Another station spoke for an address of ours")                                      \
   X(exception_to_kernel, "packets", "Frames handed to the kernel")                                                     \
   X(exception_from_kernel, "packets", "Frames from the kernel put on the link")                                        \
   X(drop_not_addressed, "packets", "The frame's destination MAC is another station's")                                 \

@@ -5,17 +5,18 @@
 //
 // Addresses that we answer for: those of the interfaces, each interface's IPv6 link-local address, and the set that L4 supplies
 // (virtual services). The kernel behind an exception port never sees an ARP request or solicitation for one of them, so it
-// does not answer twice; requests for other addresses, and every reply, reach it as well (a reply is copied: both learn).
+// does not answer twice; requests for other addresses, and every reply, go on to it once we have learnt from them. What the
+// kernel itself sends goes out unread, so that it cannot resolve an address of a service of this node.
 //
 // What a worker learns about neighbours, the others must hear: take_news() after the turn's input, broadcast, learn().
 // Owner: one worker; Routes and AddressSet are immutable and outlive their use here.
 #pragma once
 
-#include "dataplane/base/hash.h"
 #include "dataplane/net/neighbours.h"
 #include "dataplane/net/routes.h"
 #include "dataplane/packet/wire/ethernet.h"
 #include "dataplane/packet/tx_queue.h"
+#include "dataplane/packet/wire/ethernet.h"
 
 namespace sluice {
 
@@ -72,7 +73,7 @@ class Host {
   bool addressed(const Packet& packet) const;
   // Whether we answer for this address.
   bool owns(const IpAddress& address) const { return routes_->owns(address) || services_->contains(address); }
-  // The host lane: ARP, ND, ICMP, as parse left them. What is not for us goes to the exception port.
+  // The host lane: ARP, ND, ICMP, as parse left them. What is not for us (or an ICMP error) goes to the exception port.
   void input(Packet packet, Nanos now);
   // A frame goes unchanged to the exception port of the interface it came in by, or from an exception port to its interface.
   void to_exception(Packet packet, Nanos now);
@@ -89,7 +90,8 @@ class Host {
   void tick(Nanos now);
   // Announces all our addresses (gratuitous ARP, unsolicited advertisements) over the next ticks. Call when ports are up.
   void announce();
-  // New addresses of services: answered for from now on, and announced. nullptr: none.
+  // New addresses of services: answered for from now on, and announced if they are others than before. nullptr: none. The
+  // set before may go afterwards.
   void set_services(const AddressSet* services);
   // New interfaces or routes: next hops are stale, neighbours are forgotten.
   void set_routes(const Routes& routes);
@@ -98,12 +100,10 @@ class Host {
 
  private:
   static constexpr std::size_t news_max = 64;
-  static constexpr std::uint8_t announcements = 2;  // RFC 5227 ANNOUNCE_NUM; RFC 4861 allows 3
 
-  // arp.cc, nd.cc: evidence out of a packet and the answer to it.
+  // arp.cc, nd.cc, icmp.cc: evidence out of a packet, and the answer to it.
   void input_arp(Packet packet, InterfaceId interface, Nanos now);
-  void input_solicitation(Packet packet, InterfaceId interface, Nanos now);
-  void input_advertisement(Packet packet, InterfaceId interface, Nanos now);
+  void input_neighbour6(Packet packet, InterfaceId interface, Nanos now);
   void input_echo(Packet packet, InterfaceId interface, Nanos now);
   void send_arp(InterfaceId interface, std::uint16_t operation, const IpAddress& sender, const MacAddress& target_mac,
                 const IpAddress& target, const MacAddress& destination, Nanos now);
@@ -113,10 +113,11 @@ class Host {
   void send_request(const Neighbours::Solicit& solicit, Nanos now);
 
   void pass_on(Packet packet, InterfaceId interface, Nanos now);
-  void copy_to_exception(const Packet& packet, InterfaceId interface, Nanos now);
+  // Whether an address lies on the interface's own link, and so may become a neighbour there by asking us.
+  bool on_link(InterfaceId interface, const IpAddress& address) const;
   void evidence(const NeighbourNews& news, Nanos now);
-  void apply(const NeighbourNews& news, Nanos now);
-  bool resolve(const Packet& packet, NextHop& hop, Nanos now);
+  Neighbours::Neighbour* resolve(const IpAddress& destination, NextHop& hop, Nanos now);
+  // A packet that starts behind its Ethernet header goes straight onto a link.
   void transmit(Packet packet, const MacAddress& destination, InterfaceId interface, wire::EtherType type, Nanos now);
   void announce_some(Nanos now);
   void announce_one(InterfaceId interface, const IpAddress& address, Nanos now);
@@ -135,8 +136,9 @@ class Host {
   std::array<NeighbourNews, news_max> news_;
   std::uint8_t rounds_left_ = 0;         // of announcements
   std::size_t announced_ = 0;            // addresses of the current round that are done
-  Nanos next_announcement_{};
+  Nanos next_round_{};
   Nanos next_sweep_{};
+  bool gateways_pinned_ = false;
 };
 
 }  // namespace sluice

@@ -46,7 +46,7 @@ class Neighbours {
   enum class State : std::uint8_t { incomplete, reachable, stale, probe };
   static constexpr std::uint32_t packets_per_neighbour = 4;
 
-  struct Neighbour {
+  struct alignas(64) Neighbour {
     IpAddress address;
     MacAddress mac;
     InterfaceId interface;
@@ -89,7 +89,8 @@ class Neighbours {
   Neighbour* apply(const NeighbourNews& news, Nanos now);
   // A higher layer has proof of two-way reachability (RFC 4861 7.3.1).
   void confirm(Neighbour& neighbour, Nanos now);
-  void pin(Neighbour& neighbour) { neighbour.pinned = true; }
+  // A gateway: made if the pool has room, never evicted, resolved without being used.
+  void pin(InterfaceId interface, const IpAddress& address, Nanos now);
   // Takes the next waiting packet, or nothing.
   Packet take_waiting(Neighbour& neighbour);
   // Runs timers over a bounded part of the table; fills `out` with requests to send and returns how many.

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "dataplane/packet/packet.h"
 #include "dataplane/base/address.h"
+#include "dataplane/packet/packet.h"
 
 namespace sluice {
 
@@ -72,6 +72,14 @@ class Routes {
   // Whether it is an interface's own address.
   bool owns(const IpAddress& address) const;
 
+  struct Own {
+    IpAddress address;
+    InterfaceId interface;
+  };
+  // Every address of every interface, the link-local ones among them, sorted; and every gateway.
+  std::span<const Own> own() const { return own_; }
+  std::span<const Hop> gateways() const { return gateways_; }
+
  private:
   struct Entry {
     IpAddress prefix;
@@ -82,9 +90,11 @@ class Routes {
     std::uint32_t begin, end;
   };
   std::vector<Interface> interfaces_;
+  std::vector<std::uint32_t> keys_;    // port and VLAN of each interface, close together
   std::vector<Length> lengths_;        // longest first
   std::vector<Entry> entries_;         // by length, then by prefix
-  std::vector<IpAddress> own_;         // sorted
+  std::vector<Own> own_;
+  std::vector<Hop> gateways_;
 };
 
 }  // namespace sluice

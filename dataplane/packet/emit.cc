@@ -33,6 +33,16 @@ void attach(Packet& packet, Chain payload) {
   rte_pktmbuf_lastseg(mbuf)->next = payload.release();
 }
 
+void strip(Packet& packet, std::uint16_t size) {
+  rte_mbuf* mbuf = packet.get();
+  CHECK(size <= mbuf->data_len);
+  mbuf->data_off += size;
+  mbuf->data_len -= size;
+  mbuf->pkt_len -= size;
+  mbuf->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
+  mbuf->tx_offload = 0;
+}
+
 void prepend_tcp(Packet& packet, const IpFields& ip, const TcpFields& tcp, std::uint16_t segment_size) {
   DCHECK(tcp.options.size() % 4 == 0 && tcp.options.size() <= 40);
   const std::size_t header_size = sizeof(wire::Tcp) + tcp.options.size();

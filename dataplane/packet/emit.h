@@ -39,6 +39,9 @@ static_assert(headers_max <= buffer_headroom);
 // Links a chain of payload behind a packet (which it moves in), without touching its bytes.
 void attach(Packet& packet, Chain payload);
 
+// Takes the first `size` bytes (headers) off a received packet, and every flag and request, so that it can be given new ones.
+void strip(Packet& packet, std::uint16_t size);
+
 // Makes TCP, then IP, headers. segment_size > 0 asks for TSO with that MSS, if the payload is larger (only of ports that
 // have it: NextHop tells). IPv4 goes out with DF and id 0 (RFC 6864: atomic).
 void prepend_tcp(Packet& packet, const IpFields& ip, const TcpFields& tcp, std::uint16_t segment_size = 0);
