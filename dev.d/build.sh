@@ -80,7 +80,7 @@ verb_build() {
   local flavour=release targets=()
   while [[ $# -gt 0 ]]; do
     case $1 in
-      --test) flavour=test ;;
+      --test) flavour="test" ;;
       --sanitize) flavour=${2:?a list of sanitizers} && shift ;;
       --*) die 2 "build has no option $1" ;;
       *) targets+=("$1") ;;

@@ -8,7 +8,7 @@ need_root() { [[ $EUID -eq 0 ]] || die 1 "$1 makes network namespaces and opens 
 need_program() { [[ -x $1/$2 ]] || die 1 "$3: $2 is not part of this build"; }
 
 verb_test() {
-  local sanitize= arguments=()
+  local sanitize='' arguments=()
   while [[ $# -gt 0 ]]; do
     case $1 in
       --sanitize) sanitize=${2:?a list of sanitizers} && shift ;;
@@ -66,7 +66,7 @@ verb_bench() {
   local folder
   folder=$(build_folder release)
   need_program "$folder" perf/sluice-bench bench
-  cd "$caller_dir"
+  cd "$caller_dir" || die 1 "$caller_dir is gone"
   SLUICE_BUILD=$root/$folder show "$root/$folder/perf/sluice-bench" "$@"
 }
 
