@@ -193,7 +193,7 @@ PipelineConfig Plane::pipeline_config(std::uint16_t worker, const SipHash::Key& 
   return c;
 }
 
-std::expected<void, StartError> Plane::start_workers() {
+std::expected<void, StartError> Plane::start_workers(const Published<Policy>& policy) {
   const auto secret = random_bytes<SipHash::Key>();
   for (std::uint16_t worker = 0; worker < config_.workers; ++worker) {
     WorkerSeat& seat = *workers_[worker];
@@ -210,7 +210,7 @@ std::expected<void, StartError> Plane::start_workers() {
     const PipelineDeps deps{.buffers = *buffers_, .counters = seat.counters, .stats = *seat.stats, .l4_stats = *seat.l4_stats,
                             .engine = *seat.engine, .access = seat.access.get(), .cluster_permits = *cluster_permits_,
                             .listener_permits = *listener_permits_, .handoff = *handoff_, .news = *news_, .trace = trace_.get(),
-                            .routes = routes_, .addresses = addresses_, .policy = policy_};
+                            .routes = routes_, .addresses = addresses_, .policy = policy};
     seat.pipeline = std::make_unique<Pipeline>(pipeline_config(worker, secret), deps, std::move(bindings),
                                                Rng{random_bytes<std::uint64_t>()}, clock_->now());
     if (worker == 0) seat.pipeline->announce();

@@ -69,8 +69,8 @@ class Plane {
   Plane(const Plane&) = delete;
   Plane& operator=(const Plane&) = delete;
 
-  // Pipelines and threads. The first policy is published by then.
-  std::expected<void, StartError> start_workers();
+  // Pipelines and threads. `policy` holds one already (mgmt/publish), and outlives the workers.
+  std::expected<void, StartError> start_workers(const Published<Policy>& policy);
   void stop_workers();
 
   // Runs a job on a worker between two turns, and waits for it; false when the worker did not come to it within the time.
@@ -86,7 +86,6 @@ class Plane {
   const tls::Libraries& libraries() const { return *libraries_; }
   std::span<const std::unique_ptr<WorkerSeat>> workers() const { return workers_; }
   std::span<const PortSeat> ports() const { return ports_; }
-  Published<Policy>& policy() { return policy_; }
   Qsbr& qsbr() { return *qsbr_; }
   Permit& cluster_permits() { return *cluster_permits_; }
   Permit& listener_permits() { return *listener_permits_; }
@@ -106,7 +105,6 @@ class Plane {
   std::unique_ptr<Eal> eal_;
   std::unique_ptr<Clock> clock_;
   std::unique_ptr<tls::Libraries> libraries_;  // outlive every policy
-  Published<Policy> policy_;                   // outlives what Qsbr still has to free
   std::unique_ptr<Qsbr> qsbr_;
   std::unique_ptr<Buffers> buffers_;
   std::vector<PortSeat> ports_;
