@@ -81,7 +81,6 @@ class Scratch {
   hs_scratch* hyperscan_ = nullptr;
   std::vector<std::uint64_t> matched_;      // bits of the patterns that matched, all fields of one host behind each other
   std::vector<std::uint8_t> scanned_;       // by field of the host
-  std::vector<std::uint32_t> hits_;
 };
 // One for each worker, fitting all these tables; fewer than asked when memory ran out.
 std::vector<Scratch> make_scratches(std::span<const Table* const> tables, unsigned workers);
