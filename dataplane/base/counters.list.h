@@ -66,6 +66,34 @@
   X(tls_key_updates_received, "messages", "TLS KeyUpdate messages received")                                           \
   /* l4 */                                                                                                             \
   X(tcp_accepted, "connections", "TCP connections accepted")                                                           \
+  X(tcp_connected, "connections", "TCP connections opened by us")                                                      \
+  X(tcp_refused, "connections", "Active opens that the peer refused by RST")                                           \
+  X(tcp_timed_out, "connections", "TCP connections ended by a connect, user or keepalive timeout")                     \
+  X(tcp_resets_received, "segments", "RSTs that ended a TCP connection")                                               \
+  X(tcp_resets_sent, "segments", "RSTs sent")                                                                          \
+  X(tcp_resets_suppressed, "segments", "RSTs not sent because of their rate limit or a full reply queue")              \
+  X(tcp_challenge_acks, "segments", "Challenge ACKs sent (RFC 5961)")                                                  \
+  X(tcp_segments_in, "segments", "TCP segments received for connections, listeners or nobody")                         \
+  X(tcp_retransmitted_segments, "segments", "TCP segments sent again")                                                 \
+  X(tcp_retransmission_timeouts, "timeouts", "TCP retransmission timeouts")                                            \
+  X(tcp_tail_probes, "segments", "Tail loss probes sent (RFC 8985)")                                                   \
+  X(tcp_window_probes, "segments", "Zero-window probes sent")                                                          \
+  X(tcp_keepalive_probes, "segments", "Keepalive probes sent")                                                         \
+  X(tcp_no_records, "events", "Sending waited because no transmit record was free")                                    \
+  X(tcp_time_wait_recycled, "connections", "TIME-WAIT entries that ended early because the table was full")            \
+  X(tcp_time_wait_reused, "connections", "TIME-WAIT entries that a new connection took over")                          \
+  X(tcp_handshakes_evicted, "connections", "Half-open connections dropped because the SYN cache was full")             \
+  X(tcp_handshakes_expired, "connections", "Half-open connections dropped because the peer did not answer")            \
+  X(tcp_connections_full, "connections", "Opens refused because every connection or table slot was taken")             \
+  X(drop_tcp_no_listener, "segments", "Nobody listens there, or the connection is gone")                               \
+  X(drop_tcp_paws, "segments", "The timestamp is older than the last one (PAWS)")                                      \
+  X(drop_tcp_no_timestamp, "segments", "The connection uses timestamps and the segment has none")                      \
+  X(drop_tcp_out_of_window, "segments", "The sequence number is outside the receive window")                           \
+  X(drop_tcp_unsent_ack, "segments", "It acknowledges what was never sent")                                            \
+  X(drop_tcp_out_of_order, "segments", "No room for out-of-order data")                                                \
+  X(drop_tcp_held, "segments", "Payload dropped: queues hold as many buffers as they may (held_max)")                  \
+  X(drop_tcp_charge, "segments", "Payload dropped: the connection holds twice its receive limit")                      \
+  X(drop_tcp_bad_source, "segments", "A source address or port that no peer can have")                                 \
   /* l7 */                                                                                                             \
   X(http_requests, "requests", "Requests whose header was read whole")                                                 \
   X(http_bad_requests, "requests", "Requests refused because they break HTTP or a limit")                              \

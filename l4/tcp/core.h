@@ -1,0 +1,52 @@
+// core.h - what the connections of one worker share: pools, counters, limits. Passed to every function of the engine.
+#pragma once
+
+#include "dataplane/packet/chain.h"
+#include "l4/tcp/config.h"
+#include "l4/tcp/reassembly.h"
+#include "l4/tcp/scoreboard.h"
+
+namespace sluice::tcp {
+
+// What one buffer of a queue costs, whatever it holds: its data room, headroom, descriptor and Meta.
+inline constexpr std::uint32_t buffer_charge = buffer_data_size + buffer_headroom + sizeof(rte_mbuf) + sizeof(Meta);
+
+// At most `rate` a second, in bursts of at most a tenth of that.
+class RateLimit {
+ public:
+  explicit RateLimit(std::uint32_t rate) : rate_(rate) {}
+  bool allow(Nanos now) {
+    if (rate_ == 0) return false;
+    const Nanos step{1'000'000'000 / rate_};
+    const Nanos burst = step * std::max<std::int64_t>(rate_ / 10, 1);
+    if (next_ < now - burst) next_ = now - burst;
+    if (next_ > now) return false;
+    next_ += step;
+    return true;
+  }
+
+ private:
+  std::uint32_t rate_;
+  Nanos next_{std::numeric_limits<std::int64_t>::min() / 2};
+};
+
+struct Core {
+  Core(const Config& c, Buffers& b, Counters& n)
+      : config(c), buffers(b), counters(n), records(c.transmit_records), holes(c.out_of_order_buffers_max),
+        challenges(c.challenge_acks_per_second), resets(c.resets_per_second) {}
+
+  const Config config;
+  Buffers& buffers;
+  Counters& counters;
+  Records records;
+  Holes holes;
+  RateLimit challenges, resets;
+  std::uint32_t held = 0;               // buffers in all queues
+  std::uint32_t out_of_order_held = 0;  // of these, in reassembly
+
+  // Three quarters full: windows stop opening and send room shrinks before payload must be dropped.
+  bool pressed() const { return held >= config.held_buffers_max / 4 * 3; }
+  bool full() const { return held >= config.held_buffers_max; }
+};
+
+}  // namespace sluice::tcp

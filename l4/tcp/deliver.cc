@@ -1,0 +1,117 @@
+// The payload half of the engine: in-order data to the receive queue, the rest to reassembly, and the window that follows.
+#include "l4/tcp/engine.h"
+#include "l4/tcp/stack.h"
+
+namespace sluice::tcp {
+
+namespace {
+
+// The payload alone, [skip, skip + size) of it.
+Chain payload_of(const Segment& s, Packet packet, std::uint32_t skip, std::uint32_t size) {
+  rte_mbuf* mbuf = packet.get();
+  const std::uint32_t behind = packet.size() - packet.meta().payload_offset - s.size;
+  mbuf->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
+  rte_pktmbuf_adj(mbuf, packet.meta().payload_offset);
+  Chain out{std::move(packet)};
+  if (behind) out.trim_back(behind);  // Ethernet padding
+  out.trim_front(skip);
+  if (out.size() > size) out.trim_back(out.size() - size);
+  return out;
+}
+
+std::uint32_t charge(const Tcb& t) { return (t.unconsumed_buffers + t.reassembly.buffers()) * buffer_charge; }
+
+void deliver_in_order(Tcb& t, Chain data, Core& core, Nanos now) {
+  const std::uint32_t size = data.size();
+  const std::uint32_t grown = append_received(t.received, std::move(data), core.buffers, core.counters);
+  t.unconsumed_buffers += grown;
+  core.held += grown;
+  t.unconsumed_bytes += size;
+  t.rcv_nxt += size;
+  t.bytes_received += size;
+  t.events |= event_readable;
+  t.unacked_bytes += size;
+  if (t.unacked_bytes >= 2u * t.rcv_mss) {
+    t.acknowledge_now();
+  } else if (t.ack_at == Nanos::never()) {
+    t.ack_at = now + core.config.delayed_ack;
+  }
+}
+
+// What was waiting behind the hole that closed.
+void take_waiting(Tcb& t, Core& core) {
+  const std::uint32_t buffers = t.reassembly.buffers(), before = t.received.segments();
+  const std::uint32_t taken = t.reassembly.take(core.holes, t.rcv_nxt, t.received);
+  const std::uint32_t moved = t.received.segments() - before, left = t.reassembly.buffers();
+  core.out_of_order_held -= buffers - left;
+  core.held -= buffers - left - moved;
+  t.unconsumed_buffers += moved;
+  t.unconsumed_bytes += taken;
+  t.rcv_nxt += taken;
+  t.bytes_received += taken;
+  t.acknowledge_now();
+}
+
+void keep_out_of_order(Tcb& t, Seq begin, Chain data, Core& core) {
+  // Each such segment is answered at once (RFC 5681 4.2); a peer without SACK counts the answers.
+  if (t.sack) t.acknowledge_now();
+  else if (t.acks_due < 16) ++t.acks_due;
+  const Config& c = core.config;
+  if (core.out_of_order_held >= c.out_of_order_buffers_max ||
+      t.reassembly.buffers() * buffer_charge >= c.out_of_order_limit) {
+    core.counters.add(Counter::drop_tcp_out_of_order);
+    return;
+  }
+  const std::uint32_t before = t.reassembly.buffers();
+  if (!t.reassembly.insert(core.holes, begin, std::move(data), core.buffers, core.counters))
+    core.counters.add(Counter::drop_tcp_out_of_order);
+  core.held += t.reassembly.buffers() - before;
+  core.out_of_order_held += t.reassembly.buffers() - before;
+}
+
+}  // namespace
+
+void deliver(Tcb& t, const Segment& s, Packet packet, std::uint32_t skip, std::uint32_t size, Core& core, Nanos now) {
+  if (core.full() || charge(t) >= 2 * core.config.receive_limit) {
+    core.counters.add(core.full() ? Counter::drop_tcp_held : Counter::drop_tcp_charge);
+    t.acknowledge_now();
+    return;
+  }
+  t.rcv_mss = static_cast<std::uint16_t>(std::clamp<std::uint32_t>(s.size, t.rcv_mss, buffer_data_size));
+  const Seq begin = s.seq + skip;
+  Chain data = payload_of(s, std::move(packet), skip, size);
+  if (begin != t.rcv_nxt) return keep_out_of_order(t, begin, std::move(data), core);
+  deliver_in_order(t, std::move(data), core, now);
+  if (!t.reassembly.empty()) take_waiting(t, core);
+}
+
+std::uint32_t window_to_offer(const Tcb& t, const Core& core) {
+  const std::uint32_t offered = t.window(), used = charge(t), limit = core.config.receive_limit;
+  if (core.pressed() && t.unconsumed_bytes > 0) return offered;
+  if (used >= limit) return offered;
+  // As many bytes as would fill the free charge with segments of the size that the peer sends.
+  const std::uint64_t room = std::uint64_t{limit - used} * t.rcv_mss / buffer_charge;
+  // The right edge moves by a segment or not at all (RFC 9293 3.8.6.2.2), and never back.
+  const std::uint32_t step = std::min<std::uint32_t>(t.rcv_mss, limit / 4);
+  if (room < offered + step) return offered;
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(room, std::uint64_t{65535} << t.rcv_scale));
+}
+
+void consumed(Tcb& t, std::uint32_t bytes, Core& core) {
+  bytes = std::min(bytes, t.unconsumed_bytes - std::min(t.unconsumed_bytes, t.received.size()));
+  if (bytes == 0) return;
+  const std::uint32_t freed = bytes == t.unconsumed_bytes
+                                  ? t.unconsumed_buffers
+                                  : static_cast<std::uint32_t>(std::uint64_t{t.unconsumed_buffers} * bytes / t.unconsumed_bytes);
+  t.unconsumed_bytes -= bytes;
+  t.unconsumed_buffers -= freed;
+  core.held -= freed;
+  if (t.fin_received || t.state < State::established) return;
+  // Tell the peer when the window grew by much, or had been nearly shut.
+  const std::uint32_t offered = t.window(), now_offered = window_to_offer(t, core);
+  const std::uint32_t gain = now_offered - offered;
+  if (gain >= std::max<std::uint32_t>(2u * t.rcv_mss, core.config.receive_limit / 4) ||
+      (offered < 2u * t.rcv_mss && gain >= t.rcv_mss)) t.acknowledge_now();
+}
+
+}  // namespace sluice::tcp

@@ -1,0 +1,39 @@
+// engine.h - TCP for one connection: pure functions of (state, segment or time, now). They change the Tcb and take from the
+// pools of Core, and nothing else; what the stack must do about it is the verdict. No I/O, clock or randomness.
+#pragma once
+
+#include "l4/tcp/segment.h"
+#include "l4/tcp/tcb.h"
+
+namespace sluice::tcp {
+
+enum class Verdict : std::uint8_t {
+  kept,       // still alive; perhaps something to send or to report
+  closed,     // state is closed; the peer need not be told
+  reset,      // state is closed; the peer must be told: <SEQ=SND.NXT><ACK=RCV.NXT><CTL=RST,ACK>
+  refuse,     // the segment deserves a RST of its own, <SEQ=SEG.ACK><CTL=RST>; the connection stays as it is
+  time_wait,  // both FINs are done and ours was the first: off to the TIME-WAIT table, with an ACK
+};
+
+// input.cc: one segment of this connection. `packet` still has its headers; its payload is taken when it is accepted.
+Verdict input(Tcb& t, const Segment& s, Packet packet, Core& core, Nanos now);
+// input_slow.cc: RFC 9293 3.10.7.3 and 3.10.7.4, step by step.
+Verdict input_slow(Tcb& t, const Segment& s, Packet packet, Core& core, Nanos now);
+// acknowledge.cc: the ACK field, window, SACK, loss detection and congestion of an acceptable ACK.
+void process_ack(Tcb& t, const Segment& s, Core& core, Nanos now);
+// deliver.cc: the payload of an acceptable segment, in order or not. `skip` bytes at its front are old, `size` are new.
+void deliver(Tcb& t, const Segment& s, Packet packet, std::uint32_t skip, std::uint32_t size, Core& core, Nanos now);
+// The window in a SYN, which is never scaled.
+inline std::uint16_t syn_window(const Config& c) { return static_cast<std::uint16_t>(std::min(c.receive_limit / 2, 65535u)); }
+std::uint32_t window_to_offer(const Tcb& t, const Core& core);  // bytes from RCV.NXT on
+void consumed(Tcb& t, std::uint32_t bytes, Core& core);
+// expire.cc: deadlines that have passed.
+Verdict expire(Tcb& t, Core& core, Nanos now);
+void set_retransmit_timer(Tcb& t, const Core& core, Nanos now);
+void restart_keepalive(Tcb& t, const Core& core, Nanos now);
+// The end: frees what the connection sends and reassembles; received bytes stay readable. Adds `event` and closed.
+void close(Tcb& t, std::uint16_t event, Core& core);
+// Takes over what a SYN said: sequence numbers, options, scale, timestamps.
+void accept_options(Tcb& t, const Options& options, const Core& core, Nanos now);
+
+}  // namespace sluice::tcp

@@ -1,0 +1,250 @@
+#include "l4/tcp/machine.h"
+
+namespace sluice::tcp {
+
+namespace {
+
+constexpr unsigned packets_per_connection = 64;  // of one output(), so that none starves the others
+constexpr unsigned packets_per_output = 1024;
+constexpr unsigned timers_per_turn = 4096;
+constexpr unsigned time_waits_per_turn = 1024;
+
+// The two ends as this side sees them. False: a source that no peer can have.
+bool read_key(const Packet& packet, std::uint16_t network, Key& key) {
+  const Meta& meta = packet.meta();
+  const std::uint8_t* ip = packet.data() + meta.l3_offset;
+  if (meta.l3 == L3::ip4) {
+    key.remote = IpAddress::from_v4_wire(ip + 12);
+    key.local = IpAddress::from_v4_wire(ip + 16);
+    if (key.remote.v4() == 0xffffffff) return false;
+  } else {
+    key.remote = IpAddress::from_v6_wire(ip + 8);
+    key.local = IpAddress::from_v6_wire(ip + 24);
+  }
+  key.remote_port = meta.source_port;
+  key.local_port = meta.destination_port;
+  key.network = network;
+  if (key.remote.is_multicast() || key.remote.is_unspecified() || key.local.is_multicast() || key.remote_port == 0) return false;
+  return !(key.remote == key.local && key.remote_port == key.local_port);
+}
+
+}  // namespace
+
+Stack::Machine::Machine(const Config& config, Buffers& buffers, Counters& counters, Nanos start)
+    : core(config, buffers, counters),
+      connections(config.connections),
+      handshakes(config.handshakes),
+      time_waits(config.time_waits),
+      table(config.connections + config.handshakes + config.time_waits),
+      hash(config.secret),
+      sip(config.secret),
+      wheel(config.connections + config.handshakes, 1_ms, start) {
+  CHECK(config.connections < 1u << 30 && config.handshakes < 1u << 30 && config.time_waits < 1u << 30);
+  CHECK(config.source_count <= sources_max);
+}
+
+std::uint32_t Stack::Machine::lookup(const Key& key, std::uint64_t key_hash) {
+  return table.find(key_hash, [&](std::uint32_t value) {
+    const std::uint32_t index = tcp::index_of(value);
+    switch (kind_of(value)) {
+      case Kind::connection: return connections[index].key == key;
+      case Kind::handshake: return handshakes[index].key == key;
+      default: return time_waits[index].key == key;
+    }
+  });
+}
+
+void Stack::Machine::input(Packet packet, Nanos now, std::uint16_t network) {
+  core.counters.add(Counter::tcp_segments_in);
+  const auto segment = parse_segment(packet);
+  if (!segment) return drop(std::move(packet), Counter::drop_malformed, core.counters);
+  Key key;
+  if (!read_key(packet, network, key)) return drop(std::move(packet), Counter::drop_tcp_bad_source, core.counters);
+  const std::uint64_t key_hash = hash(key);
+  const std::uint32_t value = lookup(key, key_hash);
+  if (value == KeyTable::none) return input_listen(key, key_hash, *segment, packet, now, {}, false);
+  const std::uint32_t index = tcp::index_of(value);
+  switch (kind_of(value)) {
+    case Kind::connection: {
+      Tcb& t = connections[index];
+      const Verdict verdict = tcp::input(t, *segment, std::move(packet), core, now);
+      return act(t, verdict, &*segment, now);
+    }
+    case Kind::handshake: return input_handshake(index, *segment, std::move(packet), key_hash, now);
+    default: return input_time_wait(index, *segment, packet, key_hash, now);
+  }
+}
+
+void Stack::Machine::reset_peer(Tcb& t, Nanos now) {
+  Reply r{t.key, {}};
+  r.header.seq = t.snd_nxt;
+  r.header.ack = t.rcv_nxt;
+  r.header.flags = flag_rst | flag_ack;
+  core.counters.add(Counter::tcp_resets_sent);
+  reply(r);
+}
+
+void Stack::Machine::act(Tcb& t, Verdict verdict, const Segment* s, Nanos now) {
+  switch (verdict) {
+    case Verdict::kept:
+    case Verdict::closed: break;
+    case Verdict::reset: reset_peer(t, now); break;
+    case Verdict::refuse: answer_nobody(t.key, *s, now); break;
+    case Verdict::time_wait: enter_time_wait(t, now); break;
+  }
+  settle(t);
+}
+
+void Stack::Machine::leave_table(Tcb& t) {
+  if (!t.in_table) return;
+  table.erase(hash(t.key), value_of(Kind::connection, index_of(t)));
+  t.in_table = false;
+}
+
+void Stack::Machine::settle(Tcb& t) {
+  const std::uint32_t index = index_of(t);
+  if (t.state == State::closed) [[unlikely]] {
+    leave_table(t);
+    wheel.cancel(index);
+    t.armed_at = Nanos::never();
+  } else {
+    if (const Nanos deadline = t.deadline(); deadline < t.armed_at) {
+      t.armed_at = deadline;
+      wheel.arm(index, deadline);
+    }
+    if (!t.in_output && wants_output(t)) {
+      t.in_output = true;
+      outputs.push(connections, index);
+    }
+  }
+  if (t.events && !t.in_events && !t.released) {
+    t.in_events = true;
+    events.push(connections, index);
+  }
+  if (t.state == State::closed && t.released) free_if_done(t);
+}
+
+void Stack::Machine::free_if_done(Tcb& t) {
+  if (t.state != State::closed || !t.released || t.in_events || t.in_output) return;
+  CHECK(!t.in_table && t.queue.size() == 0 && t.board.empty() && t.reassembly.empty());
+  connections.free(&t);
+}
+
+std::span<const Event> Stack::Machine::take_events() {
+  std::size_t count = 0;
+  while (events.size && count < batch.size()) {
+    Tcb& t = connections[events.pop(connections)];
+    t.in_events = false;
+    if (t.released) {
+      free_if_done(t);
+      continue;
+    }
+    batch[count++] = {connections.handle(&t), t.user, t.listener, t.events};
+    t.events = 0;
+  }
+  return {batch.data(), count};
+}
+
+void Stack::Machine::output(Egress& egress, Nanos now) {
+  for (std::size_t i = 0; i < reply_count; ++i) send_reply(replies[i], core, egress, now);
+  reply_count = 0;
+  unsigned left = packets_per_output;
+  for (std::uint32_t waiting = outputs.size; waiting > 0 && left > 0; --waiting) {
+    const std::uint32_t index = outputs.pop(connections);
+    Tcb& t = connections[index];
+    t.in_output = false;
+    unsigned budget = std::min(packets_per_connection, left);
+    const unsigned given = budget;
+    const bool more = tcp::output(t, core, egress, now, budget);
+    left -= given - budget;
+    if (more && t.state != State::closed) {
+      t.in_output = true;
+      outputs.push(connections, index);
+    }
+    settle(t);
+  }
+}
+
+Nanos Stack::Machine::expire(Nanos now) {
+  wheel.advance(now, timers_per_turn, [&](std::uint32_t index) {
+    if (index >= core.config.connections) return handshake_expired(index - core.config.connections, now);
+    Tcb& t = connections[index];
+    t.armed_at = Nanos::never();
+    act(t, tcp::expire(t, core, now), nullptr, now);
+  });
+  for (unsigned n = 0; n < time_waits_per_turn && time_waits.oldest() != no_slot; ++n) {
+    if (!time_waits.expired(time_waits.oldest(), now)) break;
+    drop_time_wait(time_waits.oldest());
+  }
+  return wheel.next();
+}
+
+void Stack::Machine::release(Tcb& t, Nanos now) {
+  const bool unread = !t.received.empty();
+  core.held -= t.unconsumed_buffers;
+  t.unconsumed_buffers = t.unconsumed_bytes = 0;
+  t.received.clear();
+  t.released = true;
+  t.events = 0;
+  if (t.state == State::syn_sent) {
+    close(t, 0, core);
+  } else if (t.state != State::closed && (unread || t.state == State::syn_received)) {
+    close(t, 0, core);
+    reset_peer(t, now);
+  } else if (t.state != State::closed) {
+    t.fin_queued = true;
+    if (t.state == State::fin_wait_2) t.idle_at = now + core.config.fin_wait_2;
+  }
+  settle(t);
+}
+
+std::uint8_t Stack::Machine::receive_scale() const {
+  std::uint8_t scale = 0;
+  while (scale < 14 && (65535u << scale) < core.config.receive_limit) ++scale;
+  return scale;
+}
+
+void Stack::Machine::describe(const Tcb& t, Info& out, Nanos now) const {
+  out = {};
+  out.local = {t.key.local, t.key.local_port};
+  out.remote = {t.key.remote, t.key.remote_port};
+  out.user = t.user;
+  out.listener = t.listener;
+  out.network = t.key.network;
+  out.state = t.state;
+  out.limited_by = t.unsent() == 0                ? Limit::application
+                   : t.cwnd_limited               ? Limit::congestion
+                   : t.snd_wnd <= t.flight()      ? Limit::peer_window
+                                                  : Limit::nothing;
+  out.passive = t.passive;
+  out.timestamps = t.timestamps;
+  out.sack = t.sack;
+  out.in_recovery = t.mode != Mode::open;
+  out.released = t.released;
+  out.send_scale = t.snd_scale;
+  out.receive_scale = t.rcv_scale;
+  out.mss = t.mss;
+  out.cwnd = t.congestion.cwnd();
+  out.ssthresh = t.congestion.ssthresh();
+  out.in_flight = t.board.in_flight();
+  out.peer_window = t.snd_wnd;
+  out.our_window = t.window();
+  out.send_queue = t.queue.size();
+  out.receive_queue = t.received.size();
+  out.out_of_order = t.reassembly.bytes();
+  out.rtt = t.rtt.smoothed();
+  out.rtt_variance = t.rtt.variance();
+  out.rtt_min = t.rtt.min();
+  out.rto = t.rto(core.config);
+  out.reordering_window = t.rtt.min() / 4 * t.reorder_steps;
+  out.age = Nanos{1'000'000} * static_cast<std::int64_t>(static_cast<std::uint32_t>(now.millis()) - t.created_ms);
+  out.bytes_acknowledged = t.bytes_acknowledged;
+  out.bytes_sent = t.bytes_acknowledged + (t.queue.size() - t.unsent());
+  out.bytes_received = t.bytes_received;
+  // What the window delivers in a round trip while it is what limits: cwnd / RTT.
+  out.delivery_rate = t.rtt.known() ? std::uint64_t{t.congestion.cwnd()} * 1'000'000'000 / static_cast<std::uint64_t>(t.rtt.smoothed().ns) : 0;
+  out.retransmits = t.retransmits;
+  out.timeouts = t.timeouts;
+}
+
+}  // namespace sluice::tcp

@@ -1,0 +1,263 @@
+// Segments that belong to no connection yet, or no longer: LISTEN (RFC 9293 3.10.7.2), SYN-RECEIVED in the SYN cache,
+// TIME-WAIT (RFC 6191 for its reuse), CLOSED (3.10.7.1).
+#include "l4/tcp/machine.h"
+
+namespace sluice::tcp {
+
+namespace {
+
+constexpr Nanos syn_ack_again = 1_s;  // doubled each time
+
+std::uint32_t ts_at(std::uint32_t offset, Nanos now) { return static_cast<std::uint32_t>(now.millis()) + offset; }
+
+bool older_timestamp(std::uint32_t a, std::uint32_t b) { return static_cast<std::int32_t>(a - b) < 0; }
+
+}  // namespace
+
+void Stack::Machine::reply(const Reply& r) {
+  if (reply_count == replies.size()) {
+    core.counters.add(Counter::tcp_resets_suppressed);
+    return;
+  }
+  replies[reply_count++] = r;
+}
+
+void Stack::Machine::answer_nobody(const Key& key, const Segment& s, Nanos now) {
+  if (s.has(flag_rst)) return;
+  if (!core.resets.allow(now)) {
+    core.counters.add(Counter::tcp_resets_suppressed);
+    return;
+  }
+  Reply r{key, {}};
+  if (s.has(flag_ack)) {
+    r.header.seq = s.ack;
+    r.header.flags = flag_rst;
+  } else {
+    r.header.ack = s.end();
+    r.header.flags = flag_rst | flag_ack;
+  }
+  core.counters.add(Counter::tcp_resets_sent);
+  reply(r);
+}
+
+void Stack::Machine::input_listen(const Key& key, std::uint64_t key_hash, const Segment& s, const Packet& packet, Nanos now,
+                                  Seq iss_floor, bool has_floor) {
+  // A SYN and nothing else that matters opens; FIN or RST beside it never do.
+  const bool opens = (s.flags & (flag_syn | flag_ack | flag_rst | flag_fin)) == flag_syn;
+  const auto listener = opens ? listeners.find(key.local, key.local_port, packet.meta().port) : std::nullopt;
+  if (!listener) {
+    core.counters.add(Counter::drop_tcp_no_listener);
+    return answer_nobody(key, s, now);
+  }
+  if (handshakes.left() == 0) {
+    if (oldest_handshake == no_slot) return;
+    core.counters.add(Counter::tcp_handshakes_evicted);
+    drop_handshake(oldest_handshake);
+  }
+  const std::uint32_t index = handshakes.take();
+  if (!table.insert(key_hash, value_of(Kind::handshake, index))) {
+    handshakes.give(index);
+    core.counters.add(Counter::tcp_connections_full);
+    return;
+  }
+  Handshake& h = handshakes[index];
+  h = Handshake{};
+  h.key = key;
+  h.irs = s.seq;
+  h.iss = initial_sequence(key, now);
+  if (has_floor && h.iss <= iss_floor) h.iss = iss_floor + 65537;
+  h.listener = *listener;
+  h.ts_offset = timestamp_offset(key);
+  h.timestamps = core.config.timestamps && s.options.has_timestamps;
+  h.ts_recent = s.options.ts_value;
+  h.sack = core.config.sack && s.options.sack_permitted;
+  h.scaled = s.options.has_window_scale;
+  h.snd_scale = s.options.window_scale;
+  h.rcv_scale = h.scaled ? receive_scale() : 0;
+  h.mss = s.options.has_mss ? s.options.mss : 536;
+  h.began = now;
+  h.previous = newest_handshake;
+  (newest_handshake == no_slot ? oldest_handshake : handshakes[newest_handshake].next) = index;
+  newest_handshake = index;
+  ++handshake_count;
+  wheel.arm(core.config.connections + index, now + syn_ack_again);
+  answer_handshake(h, now);
+}
+
+void Stack::Machine::answer_handshake(const Handshake& h, Nanos now) {
+  Reply r{h.key, {}};
+  r.header.seq = h.iss;
+  r.header.ack = h.irs + 1;
+  r.header.flags = flag_syn | flag_ack;
+  r.header.window = syn_window(core.config);
+  r.header.has_mss = true;
+  r.header.mss = core.config.mss_max;
+  r.header.sack_permitted = h.sack;
+  r.header.has_timestamps = h.timestamps;
+  r.header.ts_value = ts_at(h.ts_offset, now);
+  r.header.ts_echo = h.ts_recent;
+  r.header.has_window_scale = h.scaled;
+  r.header.window_scale = h.rcv_scale;
+  reply(r);
+}
+
+void Stack::Machine::drop_handshake(std::uint32_t index) {
+  Handshake& h = handshakes[index];
+  table.erase(hash(h.key), value_of(Kind::handshake, index));
+  (h.previous == no_slot ? oldest_handshake : handshakes[h.previous].next) = h.next;
+  (h.next == no_slot ? newest_handshake : handshakes[h.next].previous) = h.previous;
+  wheel.cancel(core.config.connections + index);
+  handshakes.give(index);
+  --handshake_count;
+}
+
+void Stack::Machine::handshake_expired(std::uint32_t index, Nanos now) {
+  Handshake& h = handshakes[index];
+  if (now - h.began >= core.config.handshake_timeout) {
+    core.counters.add(Counter::tcp_handshakes_expired);
+    return drop_handshake(index);
+  }
+  ++h.tries;
+  wheel.arm(core.config.connections + index, std::min(now + syn_ack_again * (1 << std::min<int>(h.tries, 6)),
+                                                      h.began + core.config.handshake_timeout));
+  answer_handshake(h, now);
+}
+
+void Stack::Machine::input_handshake(std::uint32_t index, const Segment& s, Packet packet, std::uint64_t key_hash, Nanos now) {
+  Handshake& h = handshakes[index];
+  const std::int32_t offset = s.seq - (h.irs + 1);
+  if (s.has(flag_rst)) {
+    if (offset == 0) drop_handshake(index);
+    return;
+  }
+  if (s.has(flag_syn)) {
+    if (!s.has(flag_ack) && s.seq == h.irs) {
+      // The same SYN again: our answer was lost.
+      if (h.timestamps && s.options.has_timestamps && !older_timestamp(s.options.ts_value, h.ts_recent)) h.ts_recent = s.options.ts_value;
+      return answer_handshake(h, now);
+    }
+    if (!core.challenges.allow(now)) return;  // RFC 5961 4.2
+    core.counters.add(Counter::tcp_challenge_acks);
+    Reply r{h.key, {}};
+    r.header.seq = h.iss + 1;
+    r.header.ack = h.irs + 1;
+    r.header.flags = flag_ack;
+    r.header.window = syn_window(core.config);
+    return reply(r);
+  }
+  if (!s.has(flag_ack)) return;
+  if (s.ack != h.iss + 1) return answer_nobody(h.key, s, now);
+  if (h.timestamps && (!s.options.has_timestamps || older_timestamp(s.options.ts_value, h.ts_recent))) {
+    core.counters.add(Counter::drop_tcp_paws);
+    return;
+  }
+  if (offset < 0 || offset > syn_window(core.config)) {
+    core.counters.add(Counter::drop_tcp_out_of_window);
+    return;
+  }
+  if (connections.full()) {
+    core.counters.add(Counter::tcp_connections_full);  // the peer sends again; the entry waits for its time
+    return;
+  }
+  const Handshake entry = h;
+  Tcb* t = make(entry.key, key_hash, value_of(Kind::handshake, index), now);
+  (entry.previous == no_slot ? oldest_handshake : handshakes[entry.previous].next) = entry.next;
+  (entry.next == no_slot ? newest_handshake : handshakes[entry.next].previous) = entry.previous;
+  wheel.cancel(core.config.connections + index);
+  handshakes.give(index);
+  --handshake_count;
+
+  t->state = State::syn_received;
+  t->passive = true;
+  t->listener = entry.listener;
+  t->snd_una = entry.iss;
+  t->snd_nxt = entry.iss + 1;
+  t->queue.start(t->snd_nxt);
+  t->rcv_nxt = entry.irs + 1;
+  t->rcv_edge = t->rcv_nxt + syn_window(core.config);
+  t->last_ack_sent = t->rcv_nxt;
+  t->ts_offset = entry.ts_offset;
+  t->rcv_scale = entry.rcv_scale;
+  Options options;
+  options.has_mss = true;
+  options.mss = entry.mss;
+  options.sack_permitted = entry.sack;
+  options.has_timestamps = entry.timestamps;
+  options.ts_value = entry.ts_recent;
+  options.has_window_scale = entry.scaled;
+  options.window_scale = entry.snd_scale;
+  accept_options(*t, options, core, now);
+  t->back_off = entry.tries;  // no RTT from a handshake that was sent twice (Karn)
+  t->progress_at = entry.began;
+  const Verdict verdict = tcp::input(*t, s, std::move(packet), core, now);
+  act(*t, verdict, &s, now);
+}
+
+void Stack::Machine::enter_time_wait(Tcb& t, Nanos now) {
+  // The ACK of the peer's FIN.
+  Reply r{t.key, {}};
+  r.header.seq = t.snd_nxt;
+  r.header.ack = t.rcv_nxt;
+  r.header.flags = flag_ack;
+  r.header.window = static_cast<std::uint16_t>(std::min(t.window() >> t.rcv_scale, 65535u));
+  r.header.has_timestamps = t.timestamps;
+  r.header.ts_value = t.ts_now(now);
+  r.header.ts_echo = t.ts_recent;
+  reply(r);
+  const std::uint64_t key_hash = hash(t.key);
+  if (time_waits.full() && time_waits.oldest() != no_slot) {
+    core.counters.add(Counter::tcp_time_wait_recycled);
+    drop_time_wait(time_waits.oldest());
+  }
+  TimeWait entry{};
+  entry.key = t.key;
+  entry.snd_nxt = t.snd_nxt;
+  entry.rcv_nxt = t.rcv_nxt;
+  entry.ts_recent = t.ts_recent;
+  entry.timestamps = t.timestamps;
+  const std::uint32_t index = time_waits.add(entry, now + core.config.time_wait);
+  if (index != no_slot && t.in_table) {
+    table.replace(key_hash, value_of(Kind::connection, index_of(t)), value_of(Kind::time_wait, index));
+    t.in_table = false;
+  }
+  close(t, 0, core);
+}
+
+void Stack::Machine::drop_time_wait(std::uint32_t index) {
+  table.erase(hash(time_waits[index].key), value_of(Kind::time_wait, index));
+  time_waits.remove(index);
+}
+
+void Stack::Machine::input_time_wait(std::uint32_t index, const Segment& s, const Packet& packet, std::uint64_t key_hash, Nanos now) {
+  TimeWait& w = time_waits[index];
+  if (s.has(flag_rst)) {
+    if (s.seq == w.rcv_nxt) drop_time_wait(index);
+    return;
+  }
+  const bool timestamped = w.timestamps && s.options.has_timestamps;
+  if (s.has(flag_syn) && !s.has(flag_ack)) {
+    // RFC 6191: a SYN that cannot be an old duplicate opens anew, with an ISN above what the old connection used.
+    const bool newer = timestamped ? static_cast<std::int32_t>(s.options.ts_value - w.ts_recent) > 0 : s.seq > w.rcv_nxt;
+    if (newer && listeners.find(w.key.local, w.key.local_port, packet.meta().port)) {
+      const Key key = w.key;
+      const Seq floor = w.snd_nxt;
+      core.counters.add(Counter::tcp_time_wait_reused);
+      drop_time_wait(index);
+      return input_listen(key, key_hash, s, packet, now, floor, true);
+    }
+  } else if (s.seq == w.rcv_nxt && s.length() == 0) {
+    return;  // a last ACK
+  }
+  if (s.has(flag_fin)) time_waits.restart(index, now + core.config.time_wait);  // our ACK was lost
+  if (!core.challenges.allow(now)) return;
+  Reply r{w.key, {}};
+  r.header.seq = w.snd_nxt;
+  r.header.ack = w.rcv_nxt;
+  r.header.flags = flag_ack;
+  r.header.has_timestamps = w.timestamps;
+  r.header.ts_value = ts_at(timestamp_offset(w.key), now);
+  r.header.ts_echo = w.ts_recent;
+  reply(r);
+}
+
+}  // namespace sluice::tcp
