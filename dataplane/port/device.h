@@ -18,7 +18,10 @@ namespace sluice {
 struct DeviceSpec {
   std::string name;               // the port's name in the node file, for messages
   std::string device;             // "0000:3b:00.0", or a vdev with its arguments: "net_af_xdp0,iface=eth1"
-  std::uint16_t queues = 1;       // wanted: one for each worker. It gets min(wanted, what the device has)
+  // Wanted: one for each worker. caps().queues says what it got: min(wanted, what the device has); but where the kernel spreads
+  // over the queues by itself (af_xdp, af_packet with several), all of them, since each must be polled: then queue q is
+  // polled by worker q modulo the workers.
+  std::uint16_t queues = 1;
   std::uint16_t rx_ring = 1024, tx_ring = 1024;  // frames; adjusted to what the device takes
   std::uint16_t mtu = 0;          // 0: what the device or its kernel interface has
   bool promiscuous = true;        // captures traffic whatever its destination MAC (mesh, VLANs, exception port)

@@ -1,5 +1,6 @@
 #include "dataplane/port/eal.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -8,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -35,6 +37,18 @@ std::uint64_t free_hugepages_mib() {
   const bool read = std::fscanf(file, "%lu", &pages) == 1;
   std::fclose(file);
   return read ? pages * 2 : 0;
+}
+
+// The libraries under the AF_XDP driver print to standard error on their own account. They are loaded with DPDK's drivers.
+void quieten_af_xdp() {
+  constexpr const char* printers[][2] = {{"libbpf.so.1", "libbpf_set_print"}, {"libxdp.so.1", "libxdp_set_print"}};
+  for (const auto& [library, setter] : printers) {
+    void* handle = dlopen(library, RTLD_LAZY | RTLD_NOLOAD);
+    if (!handle) continue;
+    using Print = int (*)(int, const char*, va_list);
+    if (auto* set_print = reinterpret_cast<Print (*)(Print)>(dlsym(handle, setter))) set_print(nullptr);
+    dlclose(handle);
+  }
 }
 
 std::vector<std::string> arguments(const EalOptions& options, bool hugepages) {
@@ -91,6 +105,7 @@ std::expected<std::unique_ptr<Eal>, std::string> Eal::start(const EalOptions& op
   for (std::string& arg : kept) argv.push_back(arg.data());
   if (rte_eal_init(static_cast<int>(argv.size()), argv.data()) < 0)
     return std::unexpected(std::string("DPDK does not start: ") + rte_strerror(rte_errno));
+  quieten_af_xdp();
   eal->running_ = true;
   eal->hugepages_ = hugepages;
   return eal;

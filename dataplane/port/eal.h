@@ -19,7 +19,7 @@ struct EalOptions {
   std::string prefix = "sluice";       // tells instances on one machine apart; a prefix in use is an error
   std::uint32_t memory_mib = 512;      // taken at start
   Hugepages hugepages = Hugepages::automatic;
-  std::vector<std::string> pci;        // PCI addresses that ports of the node file name; no other device is touched
+  std::vector<std::string> pci;        // addresses of all PCI ports there will be: no other device is touched
   int management_cpu = -1;             // where the calling thread is pinned; -1 leaves it free
 };
 
