@@ -1,7 +1,7 @@
 // arp.cc - the host's ARP: RFC 826, and RFC 5227 for announcements and conflicts.
+#include "dataplane/packet/wire/arp.h"
 #include "dataplane/net/host.h"
 #include "dataplane/packet/emit.h"
-#include "dataplane/packet/wire/arp.h"
 
 namespace sluice {
 
@@ -16,15 +16,16 @@ void Host::input_arp(Packet packet, InterfaceId interface, Nanos now) {
   if (!speaks_for_us && !sender.is_unspecified() && !sender.is_multicast() && !arp.sender_mac.is_multicast()) {
     NeighbourNews news{.address = sender, .mac = arp.sender_mac, .interface = interface};
     if (request && ours && on_link(interface, sender)) news.kind = NeighbourNews::Kind::request;
-    if (!request && ours && arp.target_mac == routes_->interfaces()[interface].mac) news.kind = NeighbourNews::Kind::reply;
+    if (!request && ours && arp.target_mac == routes_->interfaces()[interface].mac)
+      news.kind = NeighbourNews::Kind::reply;
     evidence(news, now);
   }
   if (!request || !ours) return pass_on(std::move(packet), interface, now);
   send_arp(interface, wire::Arp::reply, target, arp.sender_mac, sender, arp.sender_mac, now);
 }
 
-void Host::send_arp(InterfaceId interface, std::uint16_t operation, const IpAddress& sender, const MacAddress& target_mac,
-                    const IpAddress& target, const MacAddress& destination, Nanos now) {
+void Host::send_arp(InterfaceId interface, std::uint16_t operation, const IpAddress& sender,
+                    const MacAddress& target_mac, const IpAddress& target, const MacAddress& destination, Nanos now) {
   Packet packet = buffers_.make();
   if (!packet) return counters_.add(Counter::drop_no_buffer);
   packet.get()->data_len = sizeof(wire::Arp);

@@ -22,12 +22,14 @@ const AddressSet no_services;
 bool starts_with_ip4(const Packet& packet) { return packet.bytes()[0] >> 4 == 4; }
 
 IpAddress destination_of(const Packet& packet) {
-  return starts_with_ip4(packet) ? packet.at<wire::Ip4>(0).destination_address() : packet.at<wire::Ip6>(0).destination_address();
+  return starts_with_ip4(packet) ? packet.at<wire::Ip4>(0).destination_address()
+                                 : packet.at<wire::Ip6>(0).destination_address();
 }
 
 }  // namespace
 
-Host::Host(const Routes& routes, std::span<TxQueue* const> queues, Buffers& buffers, Counters& counters, const HostLimits& limits)
+Host::Host(const Routes& routes, std::span<TxQueue* const> queues, Buffers& buffers, Counters& counters,
+           const HostLimits& limits)
     : routes_(&routes),
       services_(&no_services),
       queues_(queues),
@@ -58,10 +60,13 @@ void Host::send(Packet packet, NextHop& hop, Nanos now) {
   Neighbours::Neighbour* neighbour = hop.version == version_ ? neighbours_.find(hop.neighbour) : nullptr;
   if (!neighbour) [[unlikely]] {
     neighbour = resolve(destination_of(packet), hop, now);
-    if (!neighbour) return drop(std::move(packet), hop ? Counter::drop_neighbour_limit : Counter::drop_no_route, counters_);
+    if (!neighbour)
+      return drop(std::move(packet), hop ? Counter::drop_neighbour_limit : Counter::drop_no_route, counters_);
   }
-  if (neighbours_.used(*neighbour, now)) [[unlikely]] send_request(neighbours_.solicit(*neighbour), now);
-  if (!neighbour->usable()) [[unlikely]] return neighbours_.wait(*neighbour, std::move(packet));
+  if (neighbours_.used(*neighbour, now)) [[unlikely]]
+    send_request(neighbours_.solicit(*neighbour), now);
+  if (!neighbour->usable()) [[unlikely]]
+    return neighbours_.wait(*neighbour, std::move(packet));
   const auto type = starts_with_ip4(packet) ? wire::EtherType::ip4 : wire::EtherType::ip6;
   transmit(std::move(packet), neighbour->mac, neighbour->interface, type, now);
 }
@@ -81,7 +86,8 @@ void Host::confirm(const NextHop& hop, Nanos now) {
   if (Neighbours::Neighbour* neighbour = neighbours_.find(hop.neighbour)) neighbours_.confirm(*neighbour, now);
 }
 
-void Host::transmit(Packet packet, const MacAddress& destination, InterfaceId interface, wire::EtherType type, Nanos now) {
+void Host::transmit(Packet packet, const MacAddress& destination, InterfaceId interface, wire::EtherType type,
+                    Nanos now) {
   const Interface& out = routes_->interfaces()[interface];
   prepend_ethernet(packet, destination, out.mac, out.vlan, type);
   queues_[out.port]->push(std::move(packet), now);
@@ -99,7 +105,8 @@ void Host::input(Packet packet, Nanos now) {
   const InterfaceId interface = routes_->on(meta.port, meta.vlan);
   if (interface == no_interface) return drop(std::move(packet), Counter::drop_no_interface, counters_);
   if (meta.l3 == L3::arp) return input_arp(std::move(packet), interface, now);
-  if (!meta.fragment && meta.protocol == Protocol::icmp && packet.at<wire::Icmp>(meta.l4_offset).type == wire::Icmp::echo_request)
+  if (!meta.fragment && meta.protocol == Protocol::icmp &&
+      packet.at<wire::Icmp>(meta.l4_offset).type == wire::Icmp::echo_request)
     return input_echo(std::move(packet), interface, now);
   if (!meta.fragment && meta.protocol == Protocol::icmp6) {
     const std::uint8_t type = packet.at<wire::Icmp6>(meta.l4_offset).type;
@@ -156,8 +163,8 @@ std::span<const NeighbourNews> Host::take_news() { return {news_.data(), std::ex
 
 void Host::send_request(const Neighbours::Solicit& solicit, Nanos now) {
   if (solicit.address.is_v6()) return send_solicitation(solicit, now);
-  send_arp(solicit.interface, wire::Arp::request, routes_->source(solicit.interface, solicit.address), MacAddress{}, solicit.address,
-           solicit.unicast ? solicit.mac : MacAddress::broadcast(), now);
+  send_arp(solicit.interface, wire::Arp::request, routes_->source(solicit.interface, solicit.address), MacAddress{},
+           solicit.address, solicit.unicast ? solicit.mac : MacAddress::broadcast(), now);
 }
 
 void Host::tick(Nanos now) {
@@ -192,7 +199,8 @@ void Host::announce_some(Nanos now) {
     const Prefix& prefix = services[announced_ - own.size()];
     const Routes::Hop hop = routes_->find(prefix.address);
     const bool single = prefix.length == (prefix.address.is_v4() ? 32 : 128);
-    if (single && hop.interface != no_interface && hop.gateway == IpAddress{}) announce_one(hop.interface, prefix.address, now);
+    if (single && hop.interface != no_interface && hop.gateway == IpAddress{})
+      announce_one(hop.interface, prefix.address, now);
   }
   if (announced_ < own.size() + services.size()) return;
   --rounds_left_;

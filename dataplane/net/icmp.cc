@@ -38,19 +38,24 @@ constexpr std::uint32_t error_max_v4 = 576, error_max_v6 = 1280;
 wire::Icmp error_v4(IcmpError error, std::uint16_t mtu) {
   using I = wire::Icmp;
   switch (error) {
-    case IcmpError::port_unreachable: return {.type = I::unreachable, .code = I::code_port, .checksum = {}, .id = {}, .sequence = {}};
-    case IcmpError::host_unreachable: return {.type = I::unreachable, .code = I::code_host, .checksum = {}, .id = {}, .sequence = {}};
-    case IcmpError::time_exceeded: return {.type = I::time_exceeded, .code = 0, .checksum = {}, .id = {}, .sequence = {}};
+    case IcmpError::port_unreachable:
+      return {.type = I::unreachable, .code = I::code_port, .checksum = {}, .id = {}, .sequence = {}};
+    case IcmpError::host_unreachable:
+      return {.type = I::unreachable, .code = I::code_host, .checksum = {}, .id = {}, .sequence = {}};
+    case IcmpError::time_exceeded:
+      return {.type = I::time_exceeded, .code = 0, .checksum = {}, .id = {}, .sequence = {}};
     case IcmpError::too_big: break;
   }
-  return {.type = I::unreachable, .code = I::code_fragmentation_needed, .checksum = {}, .id = {}, .sequence = Be16{mtu}};
+  return {
+      .type = I::unreachable, .code = I::code_fragmentation_needed, .checksum = {}, .id = {}, .sequence = Be16{mtu}};
 }
 
 wire::Icmp6 error_v6(IcmpError error, std::uint16_t mtu) {
   using I = wire::Icmp6;
   switch (error) {
     case IcmpError::port_unreachable: return {.type = I::unreachable, .code = I::code_port, .checksum = {}, .body = {}};
-    case IcmpError::host_unreachable: return {.type = I::unreachable, .code = I::code_address, .checksum = {}, .body = {}};
+    case IcmpError::host_unreachable:
+      return {.type = I::unreachable, .code = I::code_address, .checksum = {}, .body = {}};
     case IcmpError::time_exceeded: return {.type = I::time_exceeded, .code = 0, .checksum = {}, .body = {}};
     case IcmpError::too_big: break;
   }
@@ -69,7 +74,8 @@ bool is_icmp_error(const Packet& packet) {
 void Host::input_echo(Packet packet, InterfaceId interface, Nanos now) {
   const Ends came = ends(packet);
   if (!owns(came.destination)) return to_exception(std::move(packet), now);
-  if (!answerable(came.source) || owns(came.source)) return drop(std::move(packet), Counter::drop_unanswerable, counters_);
+  if (!answerable(came.source) || owns(came.source))
+    return drop(std::move(packet), Counter::drop_unanswerable, counters_);
   if (!echoes_.take(now)) return drop(std::move(packet), Counter::drop_icmp_rate, counters_);
 
   const bool v4 = packet.meta().l3 == L3::ip4;
@@ -90,8 +96,9 @@ void Host::refuse(Packet packet, IcmpError error, std::uint16_t mtu, Nanos now) 
   const Ends came = ends(packet);
   const bool v4 = meta.l3 == L3::ip4;
   const bool to_many = packet.at<wire::Ethernet>(0).destination.is_multicast() || came.destination.is_multicast();
-  const bool forbidden = is_icmp_error(packet) || meta.later_fragment || (to_many && (v4 || error != IcmpError::too_big)) ||
-                         !answerable(came.source) || owns(came.source);
+  const bool forbidden = is_icmp_error(packet) || meta.later_fragment ||
+                         (to_many && (v4 || error != IcmpError::too_big)) || !answerable(came.source) ||
+                         owns(came.source);
   if (forbidden) return drop(std::move(packet), Counter::drop_unanswerable, counters_);
   NextHop hop = route(came.source);
   if (!hop) return drop(std::move(packet), Counter::drop_no_route, counters_);

@@ -39,7 +39,8 @@ Message read(const Packet& packet, std::uint8_t option_wanted) {
   const auto& ip = packet.at<wire::Ip6>(meta.l3_offset);
   const std::uint32_t size = packet.size() - meta.l4_offset;
   Message message;
-  if (ip.hop_limit != nd_hop_limit || size < sizeof(wire::Neighbour6) || packet.size() > packet.bytes().size()) return message;
+  if (ip.hop_limit != nd_hop_limit || size < sizeof(wire::Neighbour6) || packet.size() > packet.bytes().size())
+    return message;
   const auto& body = packet.at<wire::Neighbour6>(meta.l4_offset);
   message.mac = packet.at<wire::Ethernet>(0).source;
   message.source = ip.source_address();
@@ -60,7 +61,8 @@ Message read(const Packet& packet, std::uint8_t option_wanted) {
   if (solicitation && message.source.is_unspecified())
     message.valid = is_solicited_node(message.destination) && !message.with_mac;
   else
-    message.valid = solicitation || !message.destination.is_multicast() || !(message.flags & wire::Neighbour6::solicited);
+    message.valid =
+        solicitation || !message.destination.is_multicast() || !(message.flags & wire::Neighbour6::solicited);
   message.valid = message.valid && !message.mac.is_multicast();
   return message;
 }
@@ -100,7 +102,8 @@ void Host::input_neighbour6(Packet packet, InterfaceId interface, Nanos now) {
 
   if (!ours) return pass_on(std::move(packet), interface, now);
   if (message.with_mac && !owns(message.source)) {
-    const auto kind = on_link(interface, message.source) ? NeighbourNews::Kind::request : NeighbourNews::Kind::announcement;
+    const auto kind =
+        on_link(interface, message.source) ? NeighbourNews::Kind::request : NeighbourNews::Kind::announcement;
     evidence({.address = message.source, .mac = message.mac, .interface = interface, .kind = kind}, now);
   }
   const bool nameless = message.source.is_unspecified();  // duplicate address detection: all must hear that it is ours
@@ -110,27 +113,31 @@ void Host::input_neighbour6(Packet packet, InterfaceId interface, Nanos now) {
 
 void Host::send_solicitation(const Neighbours::Solicit& solicit, Nanos now) {
   const IpAddress group = solicited_node(solicit.address);
-  const wire::Neighbour6 body{.type = wire::Icmp6::solicitation, .code = 0, .checksum = {}, .flags = {}, .target = solicit.address.bytes};
+  const wire::Neighbour6 body{
+      .type = wire::Icmp6::solicitation, .code = 0, .checksum = {}, .flags = {}, .target = solicit.address.bytes};
   const MacAddress mac = routes_->interfaces()[solicit.interface].mac;
   Packet packet = neighbour6(buffers_, body, {wire::LinkLayerOption::source, 1, mac});
   if (!packet) return counters_.add(Counter::drop_no_buffer);
   IpAddress source = routes_->source(solicit.interface, solicit.address);
   if (source == IpAddress{}) source = routes_->link_local(solicit.interface);
-  prepend_icmp(packet, {.source = source, .destination = solicit.unicast ? solicit.address : group, .hop_limit = nd_hop_limit});
+  prepend_icmp(packet,
+               {.source = source, .destination = solicit.unicast ? solicit.address : group, .hop_limit = nd_hop_limit});
   counters_.add(Counter::nd_solicitations_sent);
-  transmit(std::move(packet), solicit.unicast ? solicit.mac : multicast_mac(group), solicit.interface, wire::EtherType::ip6, now);
+  transmit(std::move(packet), solicit.unicast ? solicit.mac : multicast_mac(group), solicit.interface,
+           wire::EtherType::ip6, now);
 }
 
 // To `to`, or to all nodes where that is unspecified.
-void Host::send_advertisement(InterfaceId interface, const IpAddress& target, const IpAddress& to, const MacAddress& destination,
-                              bool solicited, Nanos now) {
+void Host::send_advertisement(InterfaceId interface, const IpAddress& target, const IpAddress& to,
+                              const MacAddress& destination, bool solicited, Nanos now) {
   const std::uint32_t flags =
       wire::Neighbour6::router | wire::Neighbour6::override | (solicited ? wire::Neighbour6::solicited : 0);
   const wire::Neighbour6 body{
       .type = wire::Icmp6::advertisement, .code = 0, .checksum = {}, .flags = Be32{flags}, .target = target.bytes};
   Packet packet = neighbour6(buffers_, body, {wire::LinkLayerOption::target, 1, routes_->interfaces()[interface].mac});
   if (!packet) return counters_.add(Counter::drop_no_buffer);
-  prepend_icmp(packet, {.source = target, .destination = to == IpAddress{} ? all_nodes : to, .hop_limit = nd_hop_limit});
+  prepend_icmp(packet,
+               {.source = target, .destination = to == IpAddress{} ? all_nodes : to, .hop_limit = nd_hop_limit});
   transmit(std::move(packet), destination, interface, wire::EtherType::ip6, now);
 }
 

@@ -9,8 +9,8 @@ namespace sluice {
 namespace {
 
 constexpr std::uint32_t nobody = ~std::uint32_t{0};
-constexpr std::uint32_t slots_per_sweep = 256;     // of the table, looked at by one due() or one eviction
-constexpr std::uint32_t unresolved_share = 4;      // one in so many neighbours may be unresolved
+constexpr std::uint32_t slots_per_sweep = 256;  // of the table, looked at by one due() or one eviction
+constexpr std::uint32_t unresolved_share = 4;   // one in so many neighbours may be unresolved
 
 }  // namespace
 
@@ -39,7 +39,8 @@ Neighbours::Neighbour* Neighbours::find(InterfaceId interface, const IpAddress& 
 Neighbours::Neighbour* Neighbours::find_or_make(InterfaceId interface, const IpAddress& address, Nanos now) {
   if (Neighbour* known = find(interface, address)) return known;
   if (!resolutions_.take(now)) return nullptr;
-  // Someone else may be waiting for an answer that never comes: it gives way, so that a scan does not keep newcomers out.
+  // Someone else may be waiting for an answer that never comes: it gives way, so that a scan does not keep newcomers
+  // out.
   if (unresolved_ >= std::max(limits_.capacity / unresolved_share, 1u) && !evict_unresolved()) return nullptr;
   Neighbour* made = make(interface, address);
   if (made) set_state(*made, State::incomplete, now);
@@ -96,7 +97,8 @@ void Neighbours::set_state(Neighbour& neighbour, State state, Nanos deadline) {
 
 bool Neighbours::used(Neighbour& neighbour, Nanos now) {
   if (neighbour.state == State::reachable) [[likely]] {
-    if (now < neighbour.deadline) [[likely]] return false;
+    if (now < neighbour.deadline) [[likely]]
+      return false;
     set_state(neighbour, State::stale, Nanos::never());
   }
   if (neighbour.state == State::stale) set_state(neighbour, State::probe, now);
@@ -119,7 +121,8 @@ void Neighbours::wait(Neighbour& neighbour, Packet packet) {
 Packet Neighbours::take_waiting(Neighbour& neighbour) {
   if (neighbour.waiting_count == 0) return {};
   rte_mbuf* first = neighbour.waiting[0];
-  std::copy(neighbour.waiting.begin() + 1, neighbour.waiting.begin() + neighbour.waiting_count, neighbour.waiting.begin());
+  std::copy(neighbour.waiting.begin() + 1, neighbour.waiting.begin() + neighbour.waiting_count,
+            neighbour.waiting.begin());
   --neighbour.waiting_count;
   return Packet{first};
 }

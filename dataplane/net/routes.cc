@@ -45,7 +45,8 @@ bool AddressSet::contains(const IpAddress& address) const {
   return std::prev(behind)->last.is_v4() == address.is_v4();  // ::/0 holds no IPv4 address
 }
 
-std::expected<Routes, std::string> Routes::compile(std::vector<Interface> interfaces, std::vector<StaticRoute> statics) {
+std::expected<Routes, std::string> Routes::compile(std::vector<Interface> interfaces,
+                                                   std::vector<StaticRoute> statics) {
   struct Found {
     std::uint8_t bits;
     Entry entry;
@@ -55,10 +56,13 @@ std::expected<Routes, std::string> Routes::compile(std::vector<Interface> interf
   if (interfaces.size() >= no_interface) return std::unexpected("too many interfaces");
   for (std::size_t i = 0; i < interfaces.size(); ++i) {
     const Interface& interface = interfaces[i];
-    const auto wrong = [&](const char* what) { return std::unexpected("interface " + std::to_string(i) + ": " + what); };
+    const auto wrong = [&](const char* what) {
+      return std::unexpected("interface " + std::to_string(i) + ": " + what);
+    };
     if (interface.mac.is_multicast() || interface.mac == MacAddress{}) return wrong("its MAC address is no station's");
     if (interface.vlan > 4094) return wrong("its VLAN id is above 4094");
-    if (routes.on(interface.port, interface.vlan) != no_interface) return wrong("its port and VLAN belong to another already");
+    if (routes.on(interface.port, interface.vlan) != no_interface)
+      return wrong("its port and VLAN belong to another already");
     routes.interfaces_.push_back(interface);
     routes.keys_.push_back(key(interface.port, interface.vlan));
     for (const Prefix& address : interface.addresses) {
@@ -72,7 +76,8 @@ std::expected<Routes, std::string> Routes::compile(std::vector<Interface> interf
   for (std::size_t i = 0; i < statics.size(); ++i) {
     const auto wrong = [&](const char* what) { return std::unexpected("route " + std::to_string(i) + ": " + what); };
     const StaticRoute& route = statics[i];
-    if (route.destination.address.is_v4() != route.gateway.is_v4()) return wrong("destination and gateway are of two families");
+    if (route.destination.address.is_v4() != route.gateway.is_v4())
+      return wrong("destination and gateway are of two families");
     Hop hop{no_interface, route.gateway};
     for (std::size_t at = 0; at < interfaces.size() && hop.interface == no_interface; ++at)
       for (const Prefix& address : interfaces[at].addresses)
@@ -87,7 +92,8 @@ std::expected<Routes, std::string> Routes::compile(std::vector<Interface> interf
   });
   for (const Found& found : all) {
     const auto at = static_cast<std::uint32_t>(routes.entries_.size());
-    if (routes.lengths_.empty() || routes.lengths_.back().bits != found.bits) routes.lengths_.push_back({found.bits, at, at});
+    if (routes.lengths_.empty() || routes.lengths_.back().bits != found.bits)
+      routes.lengths_.push_back({found.bits, at, at});
     // 0.0.0.0/0 is ::ffff:0:0/96, so the families meet nowhere but in ::/0 to ::/95, which find() keeps from IPv4.
     routes.entries_.push_back(found.entry);
     ++routes.lengths_.back().end;
@@ -103,7 +109,8 @@ Routes::Hop Routes::find(const IpAddress& destination) const {
     if (v4 && length.bits < 96) break;
     const IpAddress prefix = mask(destination, length.bits);
     const auto begin = entries_.begin() + length.begin, end = entries_.begin() + length.end;
-    const auto at = std::lower_bound(begin, end, prefix, [](const Entry& e, const IpAddress& p) { return e.prefix < p; });
+    const auto at =
+        std::lower_bound(begin, end, prefix, [](const Entry& e, const IpAddress& p) { return e.prefix < p; });
     if (at != end && at->prefix == prefix) return at->hop;
   }
   return {};
@@ -133,9 +140,12 @@ IpAddress Routes::source(InterfaceId interface, const IpAddress& peer) const {
 
 IpAddress Routes::link_local(InterfaceId interface) const {
   const auto& mac = interfaces_[interface].mac.bytes;
-  return {{0xfe, 0x80, 0, 0, 0, 0, 0, 0, static_cast<std::uint8_t>(mac[0] ^ 2), mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]}};
+  return {{0xfe, 0x80, 0, 0, 0, 0, 0, 0, static_cast<std::uint8_t>(mac[0] ^ 2), mac[1], mac[2], 0xff, 0xfe, mac[3],
+           mac[4], mac[5]}};
 }
 
-bool Routes::owns(const IpAddress& address) const { return std::ranges::binary_search(own_, address, {}, &Own::address); }
+bool Routes::owns(const IpAddress& address) const {
+  return std::ranges::binary_search(own_, address, {}, &Own::address);
+}
 
 }  // namespace sluice

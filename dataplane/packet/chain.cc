@@ -232,7 +232,8 @@ void copy_payload(const rte_mbuf* first, std::uint32_t offset, MutableBytes to, 
   counters.add(Counter::payload_copied_bytes, to.size());
 }
 
-bool copy_payload(const Chain& from, std::uint32_t offset, std::uint32_t n, Chain& to, Buffers& buffers, Counters& counters) {
+bool copy_payload(const Chain& from, std::uint32_t offset, std::uint32_t n, Chain& to, Buffers& buffers,
+                  Counters& counters) {
   CHECK(offset <= from.size() && n <= from.size() - offset);
   // All the room first, so that failing leaves everything as it was.
   Chain fresh;

@@ -59,7 +59,8 @@ Sum add_segments(Sum sum, const rte_mbuf* first, std::uint32_t offset, std::uint
   return sum;
 }
 
-Sum add_pseudo_header(Sum sum, const IpAddress& source, const IpAddress& destination, Protocol protocol, std::uint32_t size) {
+Sum add_pseudo_header(Sum sum, const IpAddress& source, const IpAddress& destination, Protocol protocol,
+                      std::uint32_t size) {
   sum = add_bytes(add_bytes(sum, source.wire()), destination.wire());
   return sum + (Sum{static_cast<std::uint8_t>(protocol)} << 8) + std::byteswap(size);
 }

@@ -21,15 +21,16 @@ enum class Verdict { good, malformed, bad_checksum };
 // What the IP layer found, on the way to the transport.
 struct Carried {
   IpAddress source, destination;
-  std::uint32_t offset = 0;       // of the transport header in the frame
-  std::uint32_t end = 0;          // of the packet in the frame
+  std::uint32_t offset = 0;  // of the transport header in the frame
+  std::uint32_t end = 0;     // of the packet in the frame
   std::uint32_t fragment_id = 0;
   std::uint32_t size() const { return end - offset; }
 };
 
 // Cuts the frame to `size` bytes; they are known to be there.
 void trim(rte_mbuf* mbuf, std::uint32_t size) {
-  if (mbuf->pkt_len == size) [[likely]] return;
+  if (mbuf->pkt_len == size) [[likely]]
+    return;
   mbuf->pkt_len = size;
   std::uint16_t kept = 1;
   rte_mbuf* segment = mbuf;
@@ -53,7 +54,8 @@ Verdict transport_checksum(Packet& packet, const Carried& ip, std::uint32_t size
     meta.l4_checksum_good = true;
     return Verdict::good;
   }
-  const Sum start = meta.protocol == Protocol::icmp ? 0 : add_pseudo_header(0, ip.source, ip.destination, meta.protocol, size);
+  const Sum start =
+      meta.protocol == Protocol::icmp ? 0 : add_pseudo_header(0, ip.source, ip.destination, meta.protocol, size);
   if (with_ports && hardware == RTE_MBUF_F_RX_L4_CKSUM_NONE) {
     field = Be16{};
     field = udp_checksum(add_segments(start, packet.get(), ip.offset, size));
@@ -145,7 +147,8 @@ Verdict parse_ip4(Packet& packet, bool verify) {
   const auto& header = packet.at<wire::Ip4>(meta.l3_offset);
   const std::uint16_t header_size = header.header_size(), total = header.total_length.get();
   if (header.version() != 4 || header_size < sizeof header || total < header_size) return Verdict::malformed;
-  if (meta.l3_offset + header_size > mbuf->data_len || meta.l3_offset + total > mbuf->pkt_len) return Verdict::malformed;
+  if (meta.l3_offset + header_size > mbuf->data_len || meta.l3_offset + total > mbuf->pkt_len)
+    return Verdict::malformed;
   meta.l3 = L3::ip4;
   meta.protocol = static_cast<Protocol>(header.protocol);
 
@@ -219,7 +222,8 @@ Verdict parse_frame(Packet& packet, bool verify) {
   rte_mbuf* mbuf = packet.get();
   Meta& meta = packet.meta();
   meta = {.port = meta.port, .received_tsc = meta.received_tsc};
-  if (mbuf->nb_segs > 1 && mbuf->data_len < 256 && rte_pktmbuf_linearize(mbuf) != 0) [[unlikely]] return Verdict::malformed;
+  if (mbuf->nb_segs > 1 && mbuf->data_len < 256 && rte_pktmbuf_linearize(mbuf) != 0) [[unlikely]]
+    return Verdict::malformed;
   if (mbuf->data_len < sizeof(wire::Ethernet)) return Verdict::malformed;
   const auto& ethernet = packet.at<wire::Ethernet>(0);
   auto type = static_cast<wire::EtherType>(ethernet.type.get());
@@ -247,8 +251,10 @@ Verdict parse_frame(Packet& packet, bool verify) {
 
 bool parse(Packet& packet, bool verify_checksums, Counters& counters) {
   const Verdict verdict = parse_frame(packet, verify_checksums);
-  if (verdict == Verdict::good) [[likely]] return true;
-  drop(std::move(packet), verdict == Verdict::malformed ? Counter::drop_malformed : Counter::drop_bad_checksum, counters);
+  if (verdict == Verdict::good) [[likely]]
+    return true;
+  drop(std::move(packet), verdict == Verdict::malformed ? Counter::drop_malformed : Counter::drop_bad_checksum,
+       counters);
   return false;
 }
 

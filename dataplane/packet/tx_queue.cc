@@ -51,7 +51,8 @@ TxQueue::TxQueue(Port& port, std::uint16_t queue, Buffers& buffers, Counters& co
 TxQueue::~TxQueue() { give_up(); }
 
 TxQueue::Prepare TxQueue::choose(const PortCaps& caps) {
-  const bool everything = caps.tx_ip4_checksum && caps.tx_l4_checksum && caps.multi_segment && caps.shared_buffers && caps.tso;
+  const bool everything =
+      caps.tx_ip4_checksum && caps.tx_l4_checksum && caps.multi_segment && caps.shared_buffers && caps.tso;
   return everything ? &TxQueue::as_it_is : &TxQueue::in_software;
 }
 

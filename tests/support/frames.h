@@ -1,5 +1,5 @@
-// frames.h - packets made by Scapy 2.5 (python3-scapy), an independent peer: the expression, then the bytes. Lengths and
-// checksums are Scapy's. A table.
+// frames.h - packets made by Scapy 2.5 (python3-scapy), an independent peer: the expression, then the bytes. Lengths
+// and checksums are Scapy's. A table.
 #pragma once
 
 #include <cstdint>
@@ -242,7 +242,8 @@ inline constexpr std::string_view emitted_udp6 =
 inline std::vector<std::uint8_t> bytes_of(std::string_view hex) {
   const auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
   std::vector<std::uint8_t> out;
-  for (std::size_t i = 0; i + 1 < hex.size(); i += 2) out.push_back(static_cast<std::uint8_t>(digit(hex[i]) << 4 | digit(hex[i + 1])));
+  for (std::size_t i = 0; i + 1 < hex.size(); i += 2)
+    out.push_back(static_cast<std::uint8_t>(digit(hex[i]) << 4 | digit(hex[i + 1])));
   return out;
 }
 

@@ -88,7 +88,8 @@ struct HostTest : testing::Test {
   }
 };
 
-// -- ARP ----------------------------------------------------------------------------------------------------------------
+// -- ARP
+// ----------------------------------------------------------------------------------------------------------------
 
 TEST_F(HostTest, AnswersArpForItsAddressAndKnowsTheAsker) {
   input(frame(frames::arp_request));
@@ -164,7 +165,8 @@ TEST_F(HostTest, NewsOfOneWorkerResolvesForAnother) {
   EXPECT_TRUE(host->take_news().empty());
 }
 
-// -- neighbour discovery ------------------------------------------------------------------------------------------------
+// -- neighbour discovery
+// ------------------------------------------------------------------------------------------------
 
 TEST_F(HostTest, AnswersSolicitations) {
   input(frame(frames::solicitation));
@@ -187,7 +189,8 @@ TEST_F(HostTest, ResolvesByNeighbourDiscovery) {
 
 // RFC 4861 7.1.1, 7.1.2: each check, with the checksum right.
 TEST_F(HostTest, RefusesWhatNeighbourDiscoveryForbids) {
-  const Frame ns = frame(frames::solicitation), na = frame(frames::advertisement), dad = frame(frames::solicitation_dad);
+  const Frame ns = frame(frames::solicitation), na = frame(frames::advertisement),
+              dad = frame(frames::solicitation_dad);
   unsigned invalid = 0;
   const auto refused = [&](const Frame& bad, const char* why) {
     input(bad);
@@ -219,7 +222,8 @@ TEST_F(HostTest, SolicitationsOfOthersAreNotAnswered) {
   EXPECT_EQ(host->neighbours().size(), 0u);
 }
 
-// -- ICMP ---------------------------------------------------------------------------------------------------------------
+// -- ICMP
+// ---------------------------------------------------------------------------------------------------------------
 
 TEST_F(HostTest, AnswersEcho) {
   input(frame(frames::arp_request));
@@ -295,7 +299,8 @@ TEST_F(HostTest, ErrorsAreFewAndShort) {
   EXPECT_EQ(errors, 4u);
 }
 
-// -- routes -------------------------------------------------------------------------------------------------------------
+// -- routes
+// -------------------------------------------------------------------------------------------------------------
 
 TEST_F(HostTest, SendsThroughTheGateway) {
   start(no_port, {{*parse_prefix("0.0.0.0/0"), ip("192.0.2.2")}});
@@ -316,7 +321,8 @@ TEST_F(HostTest, NoRouteIsADropAndNewRoutesAreSeen) {
   host->send(datagram("192.0.2.1", "198.51.100.7"), hop, 0_s);
   EXPECT_EQ(counters.get(Counter::drop_no_route), 1u);
   EXPECT_FALSE(host->route(ip("198.51.100.7")));
-  const auto wider = Routes::compile({{.port = 0, .mac = our_mac, .addresses = {*parse_prefix("198.51.100.1/24")}}}, {});
+  const auto wider =
+      Routes::compile({{.port = 0, .mac = our_mac, .addresses = {*parse_prefix("198.51.100.1/24")}}}, {});
   host->set_routes(*wider);
   host->send(datagram("198.51.100.1", "198.51.100.7"), hop, 0_s);
   EXPECT_EQ(counters.get(Counter::drop_no_route), 1u);
@@ -341,10 +347,12 @@ TEST_F(HostTest, AScanLeavesTheLivingAlone) {
   EXPECT_EQ(through, 251u);
 }
 
-// -- announcements and the exception port -----------------------------------------------------------------------------------
+// -- announcements and the exception port
+// -----------------------------------------------------------------------------------
 
 TEST_F(HostTest, AnnouncesEveryAddressTwice) {
-  const AddressSet services{{*parse_prefix("192.0.2.77/32"), *parse_prefix("2001:db8::77/128"), *parse_prefix("10.0.0.0/8")}};
+  const AddressSet services{
+      {*parse_prefix("192.0.2.77/32"), *parse_prefix("2001:db8::77/128"), *parse_prefix("10.0.0.0/8")}};
   host->set_services(&services);
   tick(0_s, 3_s);
   std::map<Frame, int> seen;

@@ -106,7 +106,8 @@ TEST_F(NeighboursTest, EvidenceMakesNoNeighbourUnlessItAskedUs) {
 // RFC 4861 7.2.5.
 TEST_F(NeighboursTest, WhatDoesNotReplaceOnlyCastsDoubt) {
   Neighbours::Neighbour& neighbour = resolved(1, 0_s);
-  NeighbourNews news{.address = host(1), .mac = other_mac, .interface = 0, .kind = NeighbourNews::Kind::reply, .replaces = false};
+  NeighbourNews news{
+      .address = host(1), .mac = other_mac, .interface = 0, .kind = NeighbourNews::Kind::reply, .replaces = false};
   table->apply(news, 1_s);
   EXPECT_EQ(neighbour.mac, mac);
   EXPECT_EQ(neighbour.state, State::stale);

@@ -11,7 +11,10 @@ IpAddress ip(std::string_view text) { return *parse_ip(text); }
 Prefix prefix(std::string_view text) { return *parse_prefix(text); }
 
 Interface interface(PortId port, std::uint16_t vlan, std::vector<Prefix> addresses) {
-  return {.port = port, .vlan = vlan, .mac = {{2, 0, 0, 0, 0, static_cast<std::uint8_t>(port + 1)}}, .addresses = std::move(addresses)};
+  return {.port = port,
+          .vlan = vlan,
+          .mac = {{2, 0, 0, 0, 0, static_cast<std::uint8_t>(port + 1)}},
+          .addresses = std::move(addresses)};
 }
 
 TEST(Routes, LongestPrefixWinsInEachFamily) {
@@ -61,7 +64,8 @@ TEST(Routes, EqualsALinearSearch) {
     const IpAddress to = IpAddress::from_v4(10u << 24 | (rng.below(1 << 24) & 0xf3f3f3));
     const StaticRoute* best = nullptr;
     for (const StaticRoute& route : statics)
-      if (route.destination.contains(to) && (!best || route.destination.length > best->destination.length)) best = &route;
+      if (route.destination.contains(to) && (!best || route.destination.length > best->destination.length))
+        best = &route;
     const Routes::Hop hop = routes->find(to);
     ASSERT_EQ(hop.gateway, best ? best->gateway : IpAddress{}) << to_text(to).view();
   }
@@ -84,9 +88,10 @@ TEST(Routes, NamesWhatIsWrong) {
 }
 
 TEST(Routes, KnowsInterfacesAndTheirAddresses) {
-  const auto routes = Routes::compile({interface(3, 0, {prefix("192.0.2.1/24"), prefix("10.0.0.1/8"), prefix("2001:db8::1/64")}),
-                                       interface(3, 9, {prefix("192.0.3.1/24")})},
-                                      {});
+  const auto routes =
+      Routes::compile({interface(3, 0, {prefix("192.0.2.1/24"), prefix("10.0.0.1/8"), prefix("2001:db8::1/64")}),
+                       interface(3, 9, {prefix("192.0.3.1/24")})},
+                      {});
   ASSERT_TRUE(routes.has_value());
   EXPECT_EQ(routes->on(3, 0), 0);
   EXPECT_EQ(routes->on(3, 9), 1);
@@ -105,7 +110,8 @@ TEST(Routes, KnowsInterfacesAndTheirAddresses) {
 }
 
 TEST(AddressSet, HoldsWhatItsPrefixesHold) {
-  const AddressSet set{{prefix("198.51.100.7/32"), prefix("10.0.0.0/8"), prefix("10.1.0.0/16"), prefix("2001:db8:5::/64"), prefix("203.0.113.9/32")}};
+  const AddressSet set{{prefix("198.51.100.7/32"), prefix("10.0.0.0/8"), prefix("10.1.0.0/16"),
+                        prefix("2001:db8:5::/64"), prefix("203.0.113.9/32")}};
   for (auto in : {"198.51.100.7", "10.0.0.0", "10.1.2.3", "10.2.0.0", "10.255.255.255", "2001:db8:5::1", "203.0.113.9"})
     EXPECT_TRUE(set.contains(ip(in))) << in;
   for (auto out : {"198.51.100.6", "198.51.100.8", "9.255.255.255", "11.0.0.0", "2001:db8:5:1::", "::", "0.0.0.0"})

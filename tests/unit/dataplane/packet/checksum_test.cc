@@ -64,11 +64,13 @@ TEST(Checksum, SegmentsOfAnySizeGiveTheSameSum) {
       else packet = Packet{mbuf};
       last = mbuf;
     }
-    const std::uint32_t offset = rng.below(static_cast<std::uint32_t>(in.size())), left = static_cast<std::uint32_t>(in.size()) - offset;
+    const std::uint32_t offset = rng.below(static_cast<std::uint32_t>(in.size())),
+                        left = static_cast<std::uint32_t>(in.size()) - offset;
     const std::uint32_t size = rng.below(left + 1);
     packet.get()->nb_segs = 1;
     for (const rte_mbuf* s = packet.get(); s->next; s = s->next) ++packet.get()->nb_segs;
-    ASSERT_EQ(folded(add_segments(0, packet.get(), offset, size)).get(), by_the_rfc(ByteView{in}.subspan(offset, size)));
+    ASSERT_EQ(folded(add_segments(0, packet.get(), offset, size)).get(),
+              by_the_rfc(ByteView{in}.subspan(offset, size)));
   }
 }
 

@@ -19,7 +19,12 @@ struct EmitTest : testing::Test {
   const std::uint8_t timestamps[12] = {1, 1, 8, 10, 0, 0, 0, 7, 0, 0, 0, 9};
   const IpFields ip4{*parse_ip("192.0.2.1"), *parse_ip("198.51.100.7"), 64, 2};
   const IpFields ip6{*parse_ip("2001:db8::1"), *parse_ip("2001:db8:1::7"), 64, 2};
-  TcpFields tcp{.source = 443, .destination = 40000, .sequence = 1000, .acknowledgement = 2000, .flags = 0x18, .window = 512,
+  TcpFields tcp{.source = 443,
+                .destination = 40000,
+                .sequence = 1000,
+                .acknowledgement = 2000,
+                .flags = 0x18,
+                .window = 512,
                 .options = timestamps};
 
   Packet hello() {
@@ -74,7 +79,8 @@ TEST_F(EmitTest, AsksForOffloadsAsDpdkWantsThem) {
   prepend_tcp(packet, ip4, tcp, 1448);
   prepend_ethernet(packet, {}, {}, 100, wire::EtherType::ip4);
   const rte_mbuf* mbuf = packet.get();
-  EXPECT_EQ(mbuf->ol_flags, RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_TCP_SEG);
+  EXPECT_EQ(mbuf->ol_flags,
+            RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_TCP_SEG);
   EXPECT_EQ(mbuf->l2_len, 18);
   EXPECT_EQ(mbuf->l3_len, 20);
   EXPECT_EQ(mbuf->l4_len, 32);

@@ -105,7 +105,8 @@ TEST_F(ParseTest, WalksExtensionHeadersUnderABound) {
 }
 
 TEST_F(ParseTest, MarksFragments) {
-  Packet first4 = good(frames::bytes_of(frames::first_fragment4)), later4 = good(frames::bytes_of(frames::later_fragment4));
+  Packet first4 = good(frames::bytes_of(frames::first_fragment4)),
+         later4 = good(frames::bytes_of(frames::later_fragment4));
   EXPECT_TRUE(first4.meta().fragment && !first4.meta().later_fragment);
   EXPECT_EQ(first4.meta().source_port, 5353);
   EXPECT_TRUE(later4.meta().fragment && later4.meta().later_fragment);
@@ -113,7 +114,8 @@ TEST_F(ParseTest, MarksFragments) {
   expect(later4, L3::ip4, Protocol::udp, 14, 34, 34, 16);
   EXPECT_EQ(first4.meta().hash, later4.meta().hash) << "fragments of a packet meet";
 
-  Packet first6 = good(frames::bytes_of(frames::first_fragment6)), later6 = good(frames::bytes_of(frames::later_fragment6));
+  Packet first6 = good(frames::bytes_of(frames::first_fragment6)),
+         later6 = good(frames::bytes_of(frames::later_fragment6));
   EXPECT_TRUE(first6.meta().fragment && !first6.meta().later_fragment);
   expect(later6, L3::ip6, Protocol::udp, 14, 62, 62, 16);
   EXPECT_EQ(first6.meta().hash, later6.meta().hash);
@@ -149,9 +151,10 @@ TEST_F(ParseTest, CutsPaddingOff) {
 }
 
 TEST_F(ParseTest, EveryTruncationDies) {
-  for (std::string_view hex : {frames::tcp4, frames::tcp4_syn, frames::tcp6, frames::udp4, frames::udp6, frames::vlan_udp4,
-                               frames::options_udp4, frames::echo4, frames::echo6, frames::extensions_tcp6,
-                               frames::first_fragment6, frames::later_fragment4, frames::arp_request, frames::gre4}) {
+  for (std::string_view hex :
+       {frames::tcp4, frames::tcp4_syn, frames::tcp6, frames::udp4, frames::udp6, frames::vlan_udp4,
+        frames::options_udp4, frames::echo4, frames::echo6, frames::extensions_tcp6, frames::first_fragment6,
+        frames::later_fragment4, frames::arp_request, frames::gre4}) {
     const Frame whole = frames::bytes_of(hex);
     for (std::size_t size = 0; size < whole.size(); ++size)
       dies(Frame(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size)), Counter::drop_malformed);
@@ -246,7 +249,8 @@ TEST_F(ParseTest, PaddingInALaterSegmentGoes) {
   whole.resize(size + 300, 0xee);
   whole.insert(whole.begin(), 0, 0);
   // A first segment of 256 bytes or more is left as it is.
-  Packet first = packet(Frame(whole.begin(), whole.begin() + 300)), second = packet(Frame(whole.begin() + 300, whole.end()));
+  Packet first = packet(Frame(whole.begin(), whole.begin() + 300)),
+         second = packet(Frame(whole.begin() + 300, whole.end()));
   first.get()->pkt_len = static_cast<std::uint32_t>(whole.size());
   first.get()->nb_segs = 2;
   first.get()->next = second.release();

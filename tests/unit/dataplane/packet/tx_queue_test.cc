@@ -16,7 +16,8 @@ struct NarrowPort : Port {
   std::uint16_t receive(std::uint16_t, std::span<rte_mbuf*>, Nanos) override { return 0; }
   std::uint16_t transmit(std::uint16_t, std::span<rte_mbuf*> frames, Nanos) override {
     const auto n = static_cast<std::uint16_t>(std::min<std::size_t>(room, frames.size()));
-    for (rte_mbuf* frame : frames.first(n)) taken.push_back(*rte_pktmbuf_mtod(frame, std::uint8_t*)), rte_pktmbuf_free(frame);
+    for (rte_mbuf* frame : frames.first(n))
+      taken.push_back(*rte_pktmbuf_mtod(frame, std::uint8_t*)), rte_pktmbuf_free(frame);
     room -= n;
     return n;
   }
@@ -27,7 +28,9 @@ struct TxQueueTest : testing::Test {
   Buffers buffers{"tx_queue_test", 2047, 255, 0, -1};
   Counters counters;
   void SetUp() override { ASSERT_TRUE(buffers.ok()); }
-  void TearDown() override { EXPECT_EQ(buffers.data_free() + buffers.slices_free(), 2047u + 255u) << "a buffer is lost"; }
+  void TearDown() override {
+    EXPECT_EQ(buffers.data_free() + buffers.slices_free(), 2047u + 255u) << "a buffer is lost";
+  }
 
   Packet small(std::uint8_t mark) {
     Packet packet = buffers.make();
@@ -49,7 +52,8 @@ struct TxQueueTest : testing::Test {
     if (shared && !payload.share(0, payload.size(), kept, buffers)) ADD_FAILURE();
     Packet packet = buffers.make();
     attach(packet, std::move(payload));
-    prepend_tcp(packet, {*parse_ip("2001:db8::1"), *parse_ip("2001:db8::2")}, {.source = 1, .destination = 2, .flags = 0x10});
+    prepend_tcp(packet, {*parse_ip("2001:db8::1"), *parse_ip("2001:db8::2")},
+                {.source = 1, .destination = 2, .flags = 0x10});
     prepend_ethernet(packet, {}, {}, 0, wire::EtherType::ip6);
     return packet;
   }
@@ -69,7 +73,8 @@ TEST_F(TxQueueTest, SegmentsAndSharedBuffersLeaveEveryKindOfPortByteExact) {
   constexpr std::uint32_t three[] = {333, 1, 501}, one[] = {700};
   for (unsigned bits = 0; bits < 16; ++bits) {
     for (bool shared : {false, true}) {
-      for (std::span<const std::uint32_t> sizes : {std::span<const std::uint32_t>{three}, std::span<const std::uint32_t>{one}}) {
+      for (std::span<const std::uint32_t> sizes :
+           {std::span<const std::uint32_t>{three}, std::span<const std::uint32_t>{one}}) {
         const PortCaps caps = caps_of(bits);
         MemoryPort port{caps, buffers};
         TxQueue queue{port, 0, buffers, counters};
