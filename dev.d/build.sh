@@ -25,12 +25,18 @@ flavour_options() {
   esac
 }
 
+# Prints what tells the build folders of a flavour apart.
+build_key() {
+  flavour_options "$1"
+  command -v "$compiler" >/dev/null || die 1 "$compiler is missing: ./dev setup installs it"
+  { "$compiler" --version; printf '%s\n' "${options[@]}"; cpu; } | sha256sum | cut -c1-10
+}
+
 # Prints the folder of a flavour; makes it when it is not there.
 build_folder() {
   local flavour=$1 key folder
+  key=$(build_key "$flavour")
   flavour_options "$flavour"
-  command -v "$compiler" >/dev/null || die 1 "$compiler is missing: ./dev setup installs it"
-  key=$({ "$compiler" --version; printf '%s\n' "${options[@]}"; cpu; } | sha256sum | cut -c1-10)
   folder=build-${flavour//,/-}-$key
   if [[ ! -f $folder/build.ninja ]]; then
     rm -rf "$folder"

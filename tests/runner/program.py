@@ -43,15 +43,19 @@ def session_members(session):
     return members
 
 
+def signal_quietly(pid, number):
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
 def end_session(session):
     """Ends what runs in a session: politely, then not. Returns what was there."""
     members = session_members(session)
     for number in (signal.SIGTERM, signal.SIGKILL):
         for pid, _ in session_members(session):
-            try:
-                os.kill(pid, number)
-            except ProcessLookupError:
-                pass
+            signal_quietly(pid, number)
         until = time.monotonic() + 5
         while session_members(session) and time.monotonic() < until:
             time.sleep(0.02)
@@ -74,8 +78,9 @@ def run(command, timeout, environment=None, folder=None):
             try:
                 code = process.wait(timeout)
             except subprocess.TimeoutExpired:
-                # Its own traps come first, so that it takes its namespaces down.
-                process.terminate()
+                # Its children go too, or a shell would wait for them before it runs the trap that takes namespaces down.
+                for pid, _ in session_members(process.pid):
+                    signal_quietly(pid, signal.SIGTERM)
                 try:
                     process.wait(10)
                 except subprocess.TimeoutExpired:
@@ -143,6 +148,6 @@ def verdict(label, ended, results, timeout):
         results.append(Result(label, False, how_it_ended(ended, timeout)))
     elif not results:
         results.append(Result(label, False, "printed no result"))
-    if ended.left:
+    if ended.left and ended.code is not None:
         results.append(Result(label, False, "left processes behind: " + ", ".join(ended.left)))
     return results
