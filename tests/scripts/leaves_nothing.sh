@@ -22,6 +22,8 @@ for folder in /run /var/tmp /dev/shm; do mount -t tmpfs tmpfs "$folder"; done
 mkdir -p /dev/hugepages
 mount -t hugetlbfs -o pagesize=2M none /dev/hugepages
 ip link set lo up
+mkdir /run/dpdk  # as the first program on a machine makes it
+ip netns add first && ip netns del first
 mark=$(mktemp -d)
 export TMPDIR=/var/tmp
 
@@ -60,7 +62,7 @@ check() {
 }
 
 # The comparison itself: what is left is seen.
-leaves_a_link() { ip link add sluice-left type dummy; }
+leaves_a_link() { ip link add sluice-left type veth peer name sluice-left1; }
 leaves_a_namespace() { ip netns add sluice-left; }
 leaves_a_process() { sleep 100 & }
 leaves_a_hugepage_file() { : >/dev/hugepages/sluicemap_0; }
@@ -74,7 +76,7 @@ for what in link namespace process hugepage_file runtime_folder; do
   fi
   ip link del sluice-left 2>/dev/null
   ip netns del sluice-left 2>/dev/null
-  rm -rf /dev/hugepages/sluicemap_0 /run/dpdk /run/netns
+  rm -rf /dev/hugepages/sluicemap_0 /run/dpdk/sluice
 done
 
 tree_has() { compgen -G "$1" >/dev/null; }
