@@ -38,6 +38,13 @@ void compare(Object object, const std::vector<T>& running, const std::vector<T>&
       out.push_back({ChangeKind::removed, object, left->first});
 }
 
+void sort(std::vector<Action>& actions) {
+  const auto rank = [](const Action& action) {
+    return action.kind == ChangeKind::removed ? 0 : action.kind == ChangeKind::changed ? 1 : 2;
+  };
+  std::ranges::stable_sort(actions, {}, rank);
+}
+
 }  // namespace
 
 std::vector<Action> plan(const spec::Policy& running, const spec::Policy& wanted) {
@@ -48,10 +55,14 @@ std::vector<Action> plan(const spec::Policy& running, const spec::Policy& wanted
   compare(Object::cluster, running.clusters, wanted.clusters, actions);
   compare(Object::endpoint, running.endpoints, wanted.endpoints, actions);
   compare(Object::service, running.services, wanted.services, actions);
-  const auto rank = [](const Action& action) {
-    return action.kind == ChangeKind::removed ? 0 : action.kind == ChangeKind::changed ? 1 : 2;
-  };
-  std::ranges::stable_sort(actions, {}, rank);
+  sort(actions);
+  return actions;
+}
+
+std::vector<Action> plan_endpoints(const std::vector<spec::Endpoint>& running, const std::vector<spec::Endpoint>& wanted) {
+  std::vector<Action> actions;
+  compare(Object::endpoint, running, wanted, actions);
+  sort(actions);
   return actions;
 }
 

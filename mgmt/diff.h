@@ -24,6 +24,9 @@ struct Action {
 // Removals first, then changes, then additions; within each by object, then in the order of the policy.
 std::vector<Action> plan(const spec::Policy& running, const spec::Policy& wanted);
 
+// The same for endpoints alone.
+std::vector<Action> plan_endpoints(const std::vector<spec::Endpoint>& running, const std::vector<spec::Endpoint>& wanted);
+
 std::string_view to_text(Object object);
 
 }  // namespace sluice::mgmt

@@ -97,6 +97,16 @@ void Rules::endpoints() {
   }
 }
 
+// Names that others refer to, before anybody asks.
+void Rules::collect_names() {
+  for (std::size_t i = 0; i < policy.clusters.size(); ++i) names.clusters.try_emplace(policy.clusters[i].name, i);
+  for (const spec::Service& service : policy.services) names.service_clusters.insert(service.cluster);
+  for (const spec::RouteTable& table : policy.route_tables)
+    for (const spec::VirtualHost& host : table.virtual_hosts)
+      for (const spec::Route& route : host.routes)
+        for (const spec::WeightedCluster& to : route.clusters) names.routed_clusters.insert(to.cluster);
+}
+
 void limit_faults(Faults& faults) {
   if (faults.size() <= faults_max) return;
   const std::size_t more = faults.size() - faults_max;
@@ -117,14 +127,7 @@ std::optional<std::pair<std::uint16_t, std::uint16_t>> port_range(std::uint16_t 
 
 Verdict validate(const spec::Policy& policy, const NodeFacts& node) {
   Rules rules{policy, node};
-  // Names that others refer to come first.
-  for (std::size_t i = 0; i < policy.clusters.size(); ++i) rules.names.clusters.try_emplace(policy.clusters[i].name, i);
-  for (const spec::Service& service : policy.services) rules.names.service_clusters.insert(service.cluster);
-  for (const spec::RouteTable& table : policy.route_tables)
-    for (const spec::VirtualHost& host : table.virtual_hosts)
-      for (const spec::Route& route : host.routes)
-        for (const spec::WeightedCluster& to : route.clusters) rules.names.routed_clusters.insert(to.cluster);
-
+  rules.collect_names();
   rules.certificates();
   rules.route_tables();
   rules.names.clusters.clear();
@@ -132,6 +135,14 @@ Verdict validate(const spec::Policy& policy, const NodeFacts& node) {
   rules.endpoints();
   rules.listeners();
   rules.services();
+  limit_faults(rules.verdict.faults);
+  return std::move(rules.verdict);
+}
+
+Verdict validate_endpoints(const spec::Policy& policy, const NodeFacts& node) {
+  Rules rules{policy, node};
+  rules.collect_names();
+  rules.endpoints();
   limit_faults(rules.verdict.faults);
   return std::move(rules.verdict);
 }

@@ -30,6 +30,9 @@ Verdict validate(const spec::Policy& policy, const NodeFacts& node);
 // A delta against the policy that runs: names are checked here, the resulting endpoints by validate_endpoints.
 Verdict validate_delta(const spec::EndpointDelta& delta, const spec::Policy& running);
 
+// The endpoints of a policy whose other parts are good: what a delta leads to.
+Verdict validate_endpoints(const spec::Policy& policy, const NodeFacts& node);
+
 // Cuts a list that is too long to be read.
 void limit_faults(Faults& faults);
 

@@ -45,6 +45,7 @@ class Rules {
   // A time that must not be switched off.
   void needed_timeout(std::uint32_t ms, const Path& path);
 
+  void collect_names();
   void listeners();
   void certificates();
   void route_tables();
