@@ -90,8 +90,9 @@ std::optional<Endpoint> parse_endpoint(std::string_view text) {
 
 AddressText to_text(const MacAddress& mac) {
   AddressText out;
-  out.size = static_cast<std::uint8_t>(std::snprintf(out.data, sizeof out.data, "%02x:%02x:%02x:%02x:%02x:%02x", mac.bytes[0],
-                                                     mac.bytes[1], mac.bytes[2], mac.bytes[3], mac.bytes[4], mac.bytes[5]));
+  out.size =
+      static_cast<std::uint8_t>(std::snprintf(out.data, sizeof out.data, "%02x:%02x:%02x:%02x:%02x:%02x", mac.bytes[0],
+                                              mac.bytes[1], mac.bytes[2], mac.bytes[3], mac.bytes[4], mac.bytes[5]));
   return out;
 }
 
@@ -113,8 +114,8 @@ AddressText to_text(const Prefix& prefix) {
 AddressText to_text(const Endpoint& endpoint) {
   const AddressText host = to_text(endpoint.address);
   AddressText out;
-  out.size = static_cast<std::uint8_t>(std::snprintf(out.data, sizeof out.data, endpoint.address.is_v4() ? "%s:%u" : "[%s]:%u",
-                                                     host.data, unsigned{endpoint.port}));
+  out.size = static_cast<std::uint8_t>(std::snprintf(
+      out.data, sizeof out.data, endpoint.address.is_v4() ? "%s:%u" : "[%s]:%u", host.data, unsigned{endpoint.port}));
   return out;
 }
 

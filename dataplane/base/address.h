@@ -25,12 +25,14 @@ struct alignas(8) IpAddress {
 
   constexpr auto operator<=>(const IpAddress&) const = default;
   constexpr bool is_v4() const {
-    for (int i = 0; i < 10; ++i) if (bytes[i]) return false;
+    for (int i = 0; i < 10; ++i)
+      if (bytes[i]) return false;
     return bytes[10] == 0xff && bytes[11] == 0xff;
   }
   constexpr bool is_v6() const { return !is_v4(); }
   constexpr bool is_unspecified() const {
-    for (int i = is_v4() ? 12 : 0; i < 16; ++i) if (bytes[i]) return false;
+    for (int i = is_v4() ? 12 : 0; i < 16; ++i)
+      if (bytes[i]) return false;
     return true;
   }
   constexpr bool is_multicast() const { return is_v4() ? (bytes[12] & 0xf0) == 0xe0 : bytes[0] == 0xff; }

@@ -17,9 +17,7 @@ namespace sluice {
 using ByteView = std::span<const std::uint8_t>;
 using MutableBytes = std::span<std::uint8_t>;
 
-inline std::string_view text(ByteView bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
+inline std::string_view text(ByteView bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 inline ByteView bytes(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
@@ -45,7 +43,10 @@ class Reader {
   Reader prefixed_u16() { return nested(u16()); }
   Reader prefixed_u24() { return nested(u24()); }
   ByteView rest() { return view(rest_.size()); }
-  void fail() { ok_ = false; rest_ = {}; }
+  void fail() {
+    ok_ = false;
+    rest_ = {};
+  }
 
  private:
   bool take(std::size_t n) {
@@ -83,9 +84,15 @@ class Writer {
   std::size_t size() const { return used_; }
   ByteView written() const { return out_.first(used_); }
 
-  void u8(std::uint8_t value) { if (room(1)) out_[used_++] = value; }
+  void u8(std::uint8_t value) {
+    if (room(1)) out_[used_++] = value;
+  }
   void u16(std::uint16_t value) { be(value); }
-  void u24(std::uint32_t value) { u8(value >> 16 & 0xff); u8(value >> 8 & 0xff); u8(value & 0xff); }
+  void u24(std::uint32_t value) {
+    u8(value >> 16 & 0xff);
+    u8(value >> 8 & 0xff);
+    u8(value & 0xff);
+  }
   void u32(std::uint32_t value) { be(value); }
   void u64(std::uint64_t value) { be(value); }
   void put(ByteView in) {
@@ -97,7 +104,8 @@ class Writer {
 
  private:
   bool room(std::size_t n) {
-    if (n > out_.size() - used_) [[unlikely]] ok_ = false;
+    if (n > out_.size() - used_) [[unlikely]]
+      ok_ = false;
     return ok_;
   }
   template <typename T>

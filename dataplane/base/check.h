@@ -10,17 +10,17 @@ namespace sluice {
 
 }  // namespace sluice
 
-#define CHECK(condition)                                              \
-  do {                                                                \
-    if (!(condition)) [[unlikely]]                                    \
-      ::sluice::check_failed(__FILE__, __LINE__, #condition);         \
+#define CHECK(condition)                                                                                               \
+  do {                                                                                                                 \
+    if (!(condition)) [[unlikely]]                                                                                     \
+      ::sluice::check_failed(__FILE__, __LINE__, #condition);                                                          \
   } while (false)
 
 #if defined(SLUICE_GUARD) || !defined(__OPTIMIZE__) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define DCHECK(condition) CHECK(condition)
 #else
-#define DCHECK(condition)        \
-  do {                           \
-    if (false) (void)(condition); \
+#define DCHECK(condition)                                                                                              \
+  do {                                                                                                                 \
+    if (false) (void)(condition);                                                                                      \
   } while (false)
 #endif

@@ -1,7 +1,7 @@
 // clock.h - the time of a worker turn: the CPU's time-stamp counter as Nanos, without a syscall.
-// Nanos count from the clock's construction, plus an origin so that zero is never "now". Needs an invariant TSC. The wall
-// clock is an offset that the management thread renews (sync_wall); only log and certificate times use it. Made once, at
-// start, by mgmt; below mgmt/ the time is an argument, and only the worker loop and ports read a Clock.
+// Nanos count from the clock's construction, plus an origin so that zero is never "now". Needs an invariant TSC. The
+// wall clock is an offset that the management thread renews (sync_wall); only log and certificate times use it. Made
+// once, at start, by mgmt; below mgmt/ the time is an argument, and only the worker loop and ports read a Clock.
 #pragma once
 
 #include <rte_cycles.h>

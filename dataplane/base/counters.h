@@ -20,7 +20,7 @@ enum class Counter : std::uint16_t {
 #define X(name, unit, help) name,
   SLUICE_COUNTERS(X)
 #undef X
-  count_
+      count_
 };
 inline constexpr std::size_t counter_count = static_cast<std::size_t>(Counter::count_);
 

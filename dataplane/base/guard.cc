@@ -32,10 +32,12 @@ void say(const char* text) { [[maybe_unused]] const auto written = write(STDERR_
 }
 
 inline void check(const char* what) {
-  if (in_turn) [[unlikely]] caught(what);
+  if (in_turn) [[unlikely]]
+    caught(what);
 }
 
-// The next definition of a symbol behind ours. dlsym may allocate, so this is asked early (constructor below) or outside turns.
+// The next definition of a symbol behind ours. dlsym may allocate, so this is asked early (constructor below) or
+// outside turns.
 template <typename F>
 F* next(const char* name) {
   return reinterpret_cast<F*>(dlsym(RTLD_NEXT, name));

@@ -1,7 +1,7 @@
 // guard.h - proof that a worker's turn does not allocate, lock or throw: test builds (-Dguard=true) abort when it does.
 // TurnGuard marks a turn; GuardPause suspends it around what may (OpenSSL's handshakes), and counts. In a guarded build
-// guard.cc replaces malloc and its kin, pthread_mutex_lock and __cxa_throw (under AddressSanitizer: operator new, through
-// its malloc hook); the message names the call and prints a backtrace. In other builds all of this is nothing.
+// guard.cc replaces malloc and its kin, pthread_mutex_lock and __cxa_throw (under AddressSanitizer: operator new,
+// through its malloc hook); the message names the call and prints a backtrace. In other builds all of this is nothing.
 // The link must pull in the replacements: the object is referred to by TurnGuard.
 #pragma once
 

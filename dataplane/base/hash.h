@@ -1,6 +1,7 @@
 // hash.h - the hashes of the packet path, each with one use.
 //   crc32c      Castagnoli CRC (RFC 3720 appendix B.4), by the CPU's instruction: spreads keys that nobody chooses.
-//   tuple_hash  over a flow's two ends, equal for both directions: steering, flow table, handoff. It is not keyed against
+//   tuple_hash  over a flow's two ends, equal for both directions: steering, flow table, handoff. It is not keyed
+//   against
 //               an adversary: tables that use it bound what a bucket costs.
 //   SipHash     SipHash-2-4 (Aumasson, Bernstein 2012), keyed: for tables whose keys an adversary picks, and cookies.
 // Pure functions, any thread. x86 with SSE 4.2.
@@ -80,10 +81,20 @@ class SipHash {
   struct State {
     std::uint64_t v[4];
     void round() {
-      v[0] += v[1]; v[1] = std::rotl(v[1], 13); v[1] ^= v[0]; v[0] = std::rotl(v[0], 32);
-      v[2] += v[3]; v[3] = std::rotl(v[3], 16); v[3] ^= v[2];
-      v[0] += v[3]; v[3] = std::rotl(v[3], 21); v[3] ^= v[0];
-      v[2] += v[1]; v[1] = std::rotl(v[1], 17); v[1] ^= v[2]; v[2] = std::rotl(v[2], 32);
+      v[0] += v[1];
+      v[1] = std::rotl(v[1], 13);
+      v[1] ^= v[0];
+      v[0] = std::rotl(v[0], 32);
+      v[2] += v[3];
+      v[3] = std::rotl(v[3], 16);
+      v[3] ^= v[2];
+      v[0] += v[3];
+      v[3] = std::rotl(v[3], 21);
+      v[3] ^= v[0];
+      v[2] += v[1];
+      v[1] = std::rotl(v[1], 17);
+      v[1] ^= v[2];
+      v[2] = std::rotl(v[2], 32);
     }
     void absorb(std::uint64_t word) {
       v[3] ^= word;

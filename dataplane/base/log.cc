@@ -17,8 +17,8 @@ void Log::write(LogSeverity severity, std::string_view text) const {
   tm utc;
   gmtime_r(&now.tv_sec, &utc);
   std::size_t size = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &utc);
-  size += static_cast<std::size_t>(std::snprintf(line + size, sizeof line - size, ".%03ldZ %s ", now.tv_nsec / 1'000'000,
-                                                 names[static_cast<int>(severity)]));
+  size += static_cast<std::size_t>(std::snprintf(line + size, sizeof line - size, ".%03ldZ %s ",
+                                                 now.tv_nsec / 1'000'000, names[static_cast<int>(severity)]));
   const std::size_t n = std::min(text.size(), sizeof line - size - 1);
   std::transform(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(n), line + size,
                  [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c; });

@@ -1,7 +1,7 @@
 // log.h - the process log: one line a message to a file descriptor (standard error), with time and level.
-// For the management thread and helper threads, never inside a worker's turn: writing is a system call, and workers have
-// counters and trace instead. The level may change while others write. Text is formatted by the caller (mgmt/ has fmt);
-// control characters in it become '?', so that one message is one line. Lines longer than 1 kB are cut.
+// For the management thread and helper threads, never inside a worker's turn: writing is a system call, and workers
+// have counters and trace instead. The level may change while others write. Text is formatted by the caller (mgmt/ has
+// fmt); control characters in it become '?', so that one message is one line. Lines longer than 1 kB are cut.
 #pragma once
 
 #include <atomic>

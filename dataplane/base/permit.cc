@@ -62,7 +62,8 @@ bool Permit::acquire(unsigned worker, std::uint32_t id, std::uint32_t kind) {
     if (leased > 1) idle(worker, at).fetch_add(static_cast<std::uint32_t>(leased - 1));
     if (leased == 0 && !recall(worker, at)) return false;
   }
-  if (cell.free.load() >= 0) [[likely]] return true;
+  if (cell.free.load() >= 0) [[likely]]
+    return true;
   cell.free.fetch_add(1);  // the limit was lowered: what we hold pays the debt
   return false;
 }

@@ -1,10 +1,11 @@
 // permit.h - limits of the node (connections, requests, retries, ...) that hold exactly over all workers.
-// A cell is (stable id, kind). Its permits are either free (shared), idle at a worker (leased, not used) or in use; their
-// sum is the limit, always. A worker takes from its own idle ones, else leases a block of the free ones (a share of what is
-// free, down to 1 near the limit), else recalls idle ones from other workers. So nothing is admitted above the limit, and
-// nothing is refused while a permit lies idle anywhere (one that moves at that very moment may be missed). Lock-free; the common case touches only the worker's own line.
-// A limit may change while running: a lower one refuses from that moment, and what is in use above it is let run out.
-// Memory is taken once: 16 bytes a cell and 4 bytes a cell and worker.
+// A cell is (stable id, kind). Its permits are either free (shared), idle at a worker (leased, not used) or in use;
+// their sum is the limit, always. A worker takes from its own idle ones, else leases a block of the free ones (a share
+// of what is free, down to 1 near the limit), else recalls idle ones from other workers. So nothing is admitted above
+// the limit, and nothing is refused while a permit lies idle anywhere (one that moves at that very moment may be
+// missed). Lock-free; the common case touches only the worker's own line. A limit may change while running: a lower one
+// refuses from that moment, and what is in use above it is let run out. Memory is taken once: 16 bytes a cell and 4
+// bytes a cell and worker.
 #pragma once
 
 #include <atomic>

@@ -1,6 +1,6 @@
-// ring.h - a bounded queue between exactly two threads: one pushes, one pops. Lock-free, no allocation after construction.
-// Each side keeps a copy of the other's index, so that the shared cache line is read once a burst. A full ring is an
-// outcome (push says how many it took), never a wait. T must be movable and default-constructible.
+// ring.h - a bounded queue between exactly two threads: one pushes, one pops. Lock-free, no allocation after
+// construction. Each side keeps a copy of the other's index, so that the shared cache line is read once a burst. A full
+// ring is an outcome (push says how many it took), never a wait. T must be movable and default-constructible.
 #pragma once
 
 #include <atomic>
@@ -38,7 +38,9 @@ class SpscRing {
   }
   // Producer: false, and the item untouched, when the ring is full.
   bool push(T&& item) { return push(std::span<T>(&item, 1)) == 1; }
-  bool push(const T& item) requires std::is_copy_constructible_v<T> {
+  bool push(const T& item)
+    requires std::is_copy_constructible_v<T>
+  {
     T copy = item;
     return push(std::span<T>(&copy, 1)) == 1;
   }

@@ -1,5 +1,5 @@
-// rng.h - a small seeded generator (xoshiro256**), for everything that is not a secret. The caller owns it and passes it
-// on, so that one seed replays a run. Secrets come from crypto/, never from here.
+// rng.h - a small seeded generator (xoshiro256**), for everything that is not a secret. The caller owns it and passes
+// it on, so that one seed replays a run. Secrets come from crypto/, never from here.
 #pragma once
 
 #include <array>

@@ -1,8 +1,8 @@
 // snapshot.h - what is configured reaches the workers by one pointer swap, and dies when nobody can see it any more.
 // Published<T>: one const T at a time; management publishes, workers read. Qsbr: quiescent-state reclamation over
-// rte_rcu_qsbr: a worker reads as often as it likes within a turn, keeps no pointer beyond it, and reports at its end; what
-// was replaced is freed by management once every online worker has reported. Nobody waits for anybody. A worker that
-// sleeps or blocks goes offline first, and reads nothing until it is online again.
+// rte_rcu_qsbr: a worker reads as often as it likes within a turn, keeps no pointer beyond it, and reports at its end;
+// what was replaced is freed by management once every online worker has reported. Nobody waits for anybody. A worker
+// that sleeps or blocks goes offline first, and reads nothing until it is online again.
 #pragma once
 
 #include <atomic>
@@ -31,8 +31,9 @@ class Qsbr {
   template <typename T>
   void retire(std::unique_ptr<T> object, std::atomic<std::uint32_t>* alive = nullptr) {
     if (object)
-      retire_raw(const_cast<std::remove_const_t<T>*>(object.release()),
-                 [](void* gone) { delete static_cast<std::remove_const_t<T>*>(gone); }, alive);
+      retire_raw(
+          const_cast<std::remove_const_t<T>*>(object.release()),
+          [](void* gone) { delete static_cast<std::remove_const_t<T>*>(gone); }, alive);
   }
   // Frees what every worker has passed; returns how many objects still wait. Called now and then.
   std::size_t reclaim();

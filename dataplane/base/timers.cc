@@ -9,7 +9,8 @@ TimerWheel::TimerWheel(std::uint32_t capacity, Nanos tick, Nanos start)
 }
 
 std::uint64_t TimerWheel::next_tick() const {
-  // A higher level's slot of the current tick is occupied only while its entries wait to be moved down: they come first.
+  // A higher level's slot of the current tick is occupied only while its entries wait to be moved down: they come
+  // first.
   for (unsigned level = 1; level < levels; ++level)
     if (occupied_[level] >> (current_ >> (level * bits) & (slots - 1)) & 1) return current_;
   // Else slots of a lower level all lie before those of a higher one.

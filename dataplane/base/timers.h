@@ -1,8 +1,8 @@
 // timers.h - one deadline per object, for up to millions of objects: a hierarchical timer wheel over object indices.
 // arm, re-arm and cancel are O(1); re-arming later than before only writes the deadline (the entry moves when its old
 // place comes up), which is what a TCP connection does on every ACK. Never early; late by less than one tick when
-// advance() is called often enough. Deterministic: the same calls give the same order. Memory is taken once (24 bytes an
-// index). One owner thread; the time is an argument.
+// advance() is called often enough. Deterministic: the same calls give the same order. Memory is taken once (24 bytes
+// an index). One owner thread; the time is an argument.
 #pragma once
 
 #include <array>
@@ -97,7 +97,9 @@ class TimerWheel {
   };
   static_assert(sizeof(Entry) == 24);
 
-  std::uint64_t floor_tick(Nanos at) const { return at <= start_ ? 0 : static_cast<std::uint64_t>((at - start_) / tick_); }
+  std::uint64_t floor_tick(Nanos at) const {
+    return at <= start_ ? 0 : static_cast<std::uint64_t>((at - start_) / tick_);
+  }
   std::uint64_t tick_of(Nanos deadline) const {
     if (deadline <= start_) return 0;
     const auto tick = static_cast<std::uint64_t>((deadline - start_).ns - 1) / static_cast<std::uint64_t>(tick_.ns) + 1;

@@ -18,8 +18,14 @@ struct Nanos {
   constexpr Nanos operator*(std::int64_t factor) const { return {ns * factor}; }
   constexpr Nanos operator/(std::int64_t divisor) const { return {ns / divisor}; }
   constexpr std::int64_t operator/(Nanos other) const { return ns / other.ns; }
-  constexpr Nanos& operator+=(Nanos other) { ns += other.ns; return *this; }
-  constexpr Nanos& operator-=(Nanos other) { ns -= other.ns; return *this; }
+  constexpr Nanos& operator+=(Nanos other) {
+    ns += other.ns;
+    return *this;
+  }
+  constexpr Nanos& operator-=(Nanos other) {
+    ns -= other.ns;
+    return *this;
+  }
 
   constexpr std::int64_t micros() const { return ns / 1'000; }
   constexpr std::int64_t millis() const { return ns / 1'000'000; }

@@ -1,8 +1,8 @@
 // trace.h - the story of the packets that match: what each stage did with them, on demand (`sluicectl trace`).
-// Management publishes a filter for the next N packets; parse's caller asks match() once per packet while on() holds, which
-// gives the packet a story id (Meta::story, traced). Stages tell() what they did, connections and exchanges pass the
-// id on. Events go to a ring per worker, read by management; a full ring loses events, counted. When nothing is asked
-// for, all of it is one predictable branch.
+// Management publishes a filter for the next N packets; parse's caller asks match() once per packet while on() holds,
+// which gives the packet a story id (Meta::story, traced). Stages tell() what they did, connections and exchanges pass
+// the id on. Events go to a ring per worker, read by management; a full ring loses events, counted. When nothing is
+// asked for, all of it is one predictable branch.
 #pragma once
 
 #include <array>
@@ -24,9 +24,9 @@ namespace sluice {
 // What to look for; what is absent matches all. Ends match in either direction.
 struct TraceFilter {
   std::optional<Prefix> one, other;
-  std::uint16_t port = 0;               // of either end; 0: any
-  Protocol protocol = Protocol::none;   // none: any
-  std::uint32_t count = 1;              // stories to tell, over all workers
+  std::uint16_t port = 0;              // of either end; 0: any
+  Protocol protocol = Protocol::none;  // none: any
+  std::uint32_t count = 1;             // stories to tell, over all workers
 
   bool matches(const IpAddress& source, std::uint16_t source_port, const IpAddress& destination,
                std::uint16_t destination_port, Protocol packet_protocol) const;
@@ -62,7 +62,8 @@ class Trace {
                       std::uint16_t destination_port, Protocol protocol);
   // Story 0 is no story. Longer names and texts are cut.
   void tell(unsigned worker, Nanos at, std::uint32_t story, std::string_view stage, std::string_view text) {
-    if (story) [[unlikely]] tell_slowly(worker, at, story, stage, text);
+    if (story) [[unlikely]]
+      tell_slowly(worker, at, story, stage, text);
   }
 
  private:

@@ -49,7 +49,8 @@ void* WorkerThread::run(void* self) {
   // Before registering: DPDK reads the affinity then.
   if (pthread_setaffinity_np(pthread_self(), sizeof cpus, &cpus) != 0 && thread.cpu_ >= 0)
     return fail("cannot run on CPU " + std::to_string(thread.cpu_));
-  if (rte_thread_register() < 0) return fail(std::string("DPDK does not register the thread: ") + rte_strerror(rte_errno));
+  if (rte_thread_register() < 0)
+    return fail(std::string("DPDK does not register the thread: ") + rte_strerror(rte_errno));
   thread.tid_ = static_cast<int>(syscall(SYS_gettid));
   thread.tid_.notify_all();
   thread.body_();

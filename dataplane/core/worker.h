@@ -1,8 +1,8 @@
 // worker.h - the loop that drives one worker's turns, and the thread it runs on.
-// A worker is a thread of ours that registers itself with DPDK (own lcore id, so own packet pool cache), so that any number
-// of workers runs on any machine. The loop reads the time once a turn, counts turns and the TSC cycles of those that found
-// work, reports the quiescent state, and backs off when there is nothing to do: spins, then pauses, then sleeps ever longer
-// up to idle.sleep_max, if the node file allows sleeping. The turn itself runs under TurnGuard.
+// A worker is a thread of ours that registers itself with DPDK (own lcore id, so own packet pool cache), so that any
+// number of workers runs on any machine. The loop reads the time once a turn, counts turns and the TSC cycles of those
+// that found work, reports the quiescent state, and backs off when there is nothing to do: spins, then pauses, then
+// sleeps ever longer up to idle.sleep_max, if the node file allows sleeping. The turn itself runs under TurnGuard.
 #pragma once
 
 #include <rte_pause.h>
@@ -22,8 +22,8 @@
 namespace sluice {
 
 struct IdlePolicy {
-  bool sleep = false;                  // false: pure polling
-  Nanos spin{20'000};                  // polls at full speed for so long after the last work
+  bool sleep = false;  // false: pure polling
+  Nanos spin{20'000};  // polls at full speed for so long after the last work
   Nanos sleep_min{10'000}, sleep_max{100'000};
 };
 
@@ -80,8 +80,8 @@ void run_worker(const WorkerLoop& loop, Turn&& turn) {
 // A registered, pinned thread. Started by the management thread.
 class WorkerThread {
  public:
-  // Runs body() on a thread called `name`, pinned to `cpu` (-1: not pinned). One line on failure (no such CPU, EAL takes no
-  // more threads). Returns once the thread is pinned and registered.
+  // Runs body() on a thread called `name`, pinned to `cpu` (-1: not pinned). One line on failure (no such CPU, EAL
+  // takes no more threads). Returns once the thread is pinned and registered.
   static std::expected<std::unique_ptr<WorkerThread>, std::string> start(const std::string& name, int cpu,
                                                                          std::function<void()> body);
   // Waits for the body to return.

@@ -15,9 +15,9 @@
 namespace sluice {
 namespace {
 
-// What a virtual driver does, as read in DPDK 22.11 and tested (tests/unit/dataplane/port/device_test.cc); what it says is
-// not asked. Virtual drivers' checksums are software as well, ours are as fast. A driver that is not here and has no PCI
-// address is trusted with nothing.
+// What a virtual driver does, as read in DPDK 22.11 and tested (tests/unit/dataplane/port/device_test.cc); what it says
+// is not asked. Virtual drivers' checksums are software as well, ours are as fast. A driver that is not here and has no
+// PCI address is trusted with nothing.
 struct Driver {
   const char* name;
   bool multi_segment;
@@ -26,11 +26,10 @@ struct Driver {
 };
 constexpr Driver virtual_drivers[] = {
     {"net_af_packet", false, true, true},  // copies the first segment only
-    {"net_af_xdp", false, false, true},    // sends stale memory for further segments; clones by an offset that may not fit
-    {"net_memif", true, true, false},
-    {"net_null", true, true, false},
-    {"net_pcap", true, true, false},
-    {"net_ring", false, false, false},     // hands the very buffers to the receiver, who may write into them
+    {"net_af_xdp", false, false, true},    // sends stale memory for further segments; clones by an offset that may not
+                                           // fit
+    {"net_memif", true, true, false},     {"net_null", true, true, false}, {"net_pcap", true, true, false},
+    {"net_ring", false, false, false},  // hands the very buffers to the receiver, who may write into them
     {"net_tap", true, true, false},
 };
 constexpr Driver unknown_virtual{"", false, false, false};
@@ -102,7 +101,8 @@ std::expected<void, std::string> Device::attach() {
 
 std::expected<void, std::string> Device::configure(Buffers& buffers) {
   rte_eth_dev_info info;
-  if (const int error = rte_eth_dev_info_get(id_, &info)) return std::unexpected("no device information: " + reason(error));
+  if (const int error = rte_eth_dev_info_get(id_, &info))
+    return std::unexpected("no device information: " + reason(error));
   driver_ = info.driver_name;
   const bool pci = is_pci(spec_.device);
   const Driver& driver = virtual_driver(driver_);
@@ -153,8 +153,7 @@ std::expected<void, std::string> Device::configure(Buffers& buffers) {
   std::memcpy(caps_.mac.bytes.data(), mac.addr_bytes, 6);
   // Where a driver knows neither mode it delivers everything anyway (memif, ring, pcap).
   const int promiscuous = spec_.promiscuous ? rte_eth_promiscuous_enable(id_) : 0;
-  if (promiscuous != 0 && promiscuous != -ENOTSUP)
-    return std::unexpected("promiscuous mode: " + reason(promiscuous));
+  if (promiscuous != 0 && promiscuous != -ENOTSUP) return std::unexpected("promiscuous mode: " + reason(promiscuous));
   const int multicast = rte_eth_allmulticast_enable(id_);  // neighbour discovery (RFC 4861 7.2.1)
   if (multicast != 0 && multicast != -ENOTSUP && !spec_.promiscuous)
     return std::unexpected("multicast reception: " + reason(multicast));
@@ -171,7 +170,8 @@ std::expected<void, std::string> Device::configure(Buffers& buffers) {
 
 std::expected<void, std::string> Device::set_mtu() {
   std::uint16_t mtu = 0;
-  if (const int error = rte_eth_dev_get_mtu(id_, &mtu)) return std::unexpected("the MTU cannot be read: " + reason(error));
+  if (const int error = rte_eth_dev_get_mtu(id_, &mtu))
+    return std::unexpected("the MTU cannot be read: " + reason(error));
   rte_eth_dev_info info;
   rte_eth_dev_info_get(id_, &info);
   const std::uint16_t kernel = kernel_mtu(info.if_index);
@@ -200,7 +200,8 @@ bool Device::set_rss(std::uint64_t hash_types) {
   if (rte_eth_dev_rss_hash_conf_get(id_, &conf) != 0 || read_back != key || (conf.rss_hf & hash_types) != hash_types)
     return false;
   std::vector<std::uint16_t> table(info.reta_size);
-  std::vector<rte_eth_rss_reta_entry64> groups((info.reta_size + RTE_ETH_RETA_GROUP_SIZE - 1) / RTE_ETH_RETA_GROUP_SIZE);
+  std::vector<rte_eth_rss_reta_entry64> groups((info.reta_size + RTE_ETH_RETA_GROUP_SIZE - 1) /
+                                               RTE_ETH_RETA_GROUP_SIZE);
   for (std::uint16_t i = 0; i < info.reta_size; ++i) {
     table[i] = static_cast<std::uint16_t>(i % caps_.queues);
     groups[i / RTE_ETH_RETA_GROUP_SIZE].mask = ~std::uint64_t{0};
@@ -216,7 +217,8 @@ Device::~Device() {
   if (id_ != no_port) rte_eth_dev_close(id_);
   if (attached_) {
     const std::string name = spec_.device.substr(0, spec_.device.find(','));
-    if (rte_eal_hotplug_remove(is_pci(name) ? "pci" : "vdev", name.c_str()) != 0) {}  // closed already: its name is free
+    if (rte_eal_hotplug_remove(is_pci(name) ? "pci" : "vdev", name.c_str()) != 0) {
+    }  // closed already: its name is free
   }
 }
 
@@ -242,8 +244,14 @@ std::uint32_t Device::link_mbps() const {
 DeviceStats Device::stats() const {
   rte_eth_stats s{};
   if (rte_eth_stats_get(id_, &s) != 0) return {};
-  return {.rx_packets = s.ipackets, .rx_bytes = s.ibytes, .tx_packets = s.opackets, .tx_bytes = s.obytes,
-          .rx_missed = s.imissed, .rx_no_buffer = s.rx_nombuf, .rx_errors = s.ierrors, .tx_errors = s.oerrors};
+  return {.rx_packets = s.ipackets,
+          .rx_bytes = s.ibytes,
+          .tx_packets = s.opackets,
+          .tx_bytes = s.obytes,
+          .rx_missed = s.imissed,
+          .rx_no_buffer = s.rx_nombuf,
+          .rx_errors = s.ierrors,
+          .tx_errors = s.oerrors};
 }
 
 }  // namespace sluice

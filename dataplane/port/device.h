@@ -16,15 +16,15 @@
 namespace sluice {
 
 struct DeviceSpec {
-  std::string name;               // the port's name in the node file, for messages
-  std::string device;             // "0000:3b:00.0", or a vdev with its arguments: "net_af_xdp0,iface=eth1"
-  // Wanted: one for each worker. caps().queues says what it got: min(wanted, what the device has); but where the kernel spreads
-  // over the queues by itself (af_xdp, af_packet with several), all of them, since each must be polled: then queue q is
-  // polled by worker q modulo the workers.
+  std::string name;    // the port's name in the node file, for messages
+  std::string device;  // "0000:3b:00.0", or a vdev with its arguments: "net_af_xdp0,iface=eth1"
+  // Wanted: one for each worker. caps().queues says what it got: min(wanted, what the device has); but where the kernel
+  // spreads over the queues by itself (af_xdp, af_packet with several), all of them, since each must be polled: then
+  // queue q is polled by worker q modulo the workers.
   std::uint16_t queues = 1;
   std::uint16_t rx_ring = 1024, tx_ring = 1024;  // frames; adjusted to what the device takes
-  std::uint16_t mtu = 0;          // 0: what the device or its kernel interface has
-  bool promiscuous = true;        // captures traffic whatever its destination MAC (mesh, VLANs, exception port)
+  std::uint16_t mtu = 0;                         // 0: what the device or its kernel interface has
+  bool promiscuous = true;  // captures traffic whatever its destination MAC (mesh, VLANs, exception port)
 };
 
 struct DeviceStats {
@@ -64,8 +64,8 @@ class Device final : public Port {
   Rss rss_;
 };
 
-// Adds the device to the running EAL, configures and starts it. `buffers` feeds its RX rings and outlives it. On failure
-// one line that names the port, and nothing is left behind.
+// Adds the device to the running EAL, configures and starts it. `buffers` feeds its RX rings and outlives it. On
+// failure one line that names the port, and nothing is left behind.
 std::expected<std::unique_ptr<Device>, std::string> open_device(const DeviceSpec& spec, Buffers& buffers);
 
 }  // namespace sluice

@@ -39,7 +39,8 @@ std::uint64_t free_hugepages_mib() {
   return read ? pages * 2 : 0;
 }
 
-// The libraries under the AF_XDP driver print to standard error on their own account. They are loaded with DPDK's drivers.
+// The libraries under the AF_XDP driver print to standard error on their own account. They are loaded with DPDK's
+// drivers.
 void quieten_af_xdp() {
   constexpr const char* printers[][2] = {{"libbpf.so.1", "libbpf_set_print"}, {"libxdp.so.1", "libxdp_set_print"}};
   for (const auto& [library, setter] : printers) {
@@ -54,7 +55,7 @@ void quieten_af_xdp() {
 std::vector<std::string> arguments(const EalOptions& options, bool hugepages) {
   // DPDK's own log is quiet: what goes wrong is said once, by us.
   std::vector<std::string> out{"sluiced", "--file-prefix=" + options.prefix, "--no-telemetry", "--log-level=*:critical",
-                               "-m", std::to_string(options.memory_mib)};
+                               "-m",      std::to_string(options.memory_mib)};
   // One lcore: the calling thread. It keeps its CPUs unless it is to be pinned.
   out.push_back("--lcores=0@" + (options.management_cpu >= 0
                                      ? std::to_string(options.management_cpu)

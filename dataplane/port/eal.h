@@ -1,8 +1,8 @@
 // eal.h - DPDK's environment of this process: memory, lcores, no devices yet (device.h adds them while running).
 // One per process, made first and destroyed last, on the management thread. Takes hugepages without leaving files
-// (anonymous), so that even SIGKILL leaves nothing; without enough of them it falls back to ordinary memory and says so.
-// Workers are not EAL's lcores: they are threads that register themselves (core/worker.h), any number on any machine.
-// No secondary processes, no telemetry socket.
+// (anonymous), so that even SIGKILL leaves nothing; without enough of them it falls back to ordinary memory and says
+// so. Workers are not EAL's lcores: they are threads that register themselves (core/worker.h), any number on any
+// machine. No secondary processes, no telemetry socket.
 #pragma once
 
 #include <cstdint>
@@ -16,11 +16,11 @@ namespace sluice {
 enum class Hugepages : std::uint8_t { automatic, required, never };
 
 struct EalOptions {
-  std::string prefix = "sluice";       // tells instances on one machine apart; a prefix in use is an error
-  std::uint32_t memory_mib = 512;      // taken at start
+  std::string prefix = "sluice";   // tells instances on one machine apart; a prefix in use is an error
+  std::uint32_t memory_mib = 512;  // taken at start
   Hugepages hugepages = Hugepages::automatic;
-  std::vector<std::string> pci;        // addresses of all PCI ports there will be: no other device is touched
-  int management_cpu = -1;             // where the calling thread is pinned; -1 leaves it free
+  std::vector<std::string> pci;  // addresses of all PCI ports there will be: no other device is touched
+  int management_cpu = -1;       // where the calling thread is pinned; -1 leaves it free
 };
 
 class Eal {

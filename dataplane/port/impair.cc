@@ -9,7 +9,9 @@ namespace sluice {
 // (due, order of entry), so that frames due at the same time leave in the order in which they came.
 class Impaired::Direction {
  public:
-  Direction(const Impairment& spec, std::uint64_t seed) : spec_(spec), rng_(seed) { held_.reserve(spec.queue_frames + 1); }
+  Direction(const Impairment& spec, std::uint64_t seed) : spec_(spec), rng_(seed) {
+    held_.reserve(spec.queue_frames + 1);
+  }
   ~Direction() {
     for (const Held& held : held_) free_buffers(held.frame);
   }
@@ -72,13 +74,15 @@ class Impaired::Direction {
     }
     if (rng_.chance_ppm(spec_.corrupt_ppm)) corrupt(frame);
     Nanos due = now + spec_.delay;
-    if (spec_.jitter.ns) due += Nanos{static_cast<std::int64_t>(rng_.next() % static_cast<std::uint64_t>(spec_.jitter.ns + 1))};
+    if (spec_.jitter.ns)
+      due += Nanos{static_cast<std::int64_t>(rng_.next() % static_cast<std::uint64_t>(spec_.jitter.ns + 1))};
     if (rng_.chance_ppm(spec_.reorder_ppm)) {
       ++stats.reordered;
       due += spec_.reorder_delay;
     }
     if (spec_.rate_bps) {
-      line_free_ = std::max(line_free_, now) + Nanos{static_cast<std::int64_t>(std::uint64_t{frame->pkt_len} * 8 * 1'000'000'000 / spec_.rate_bps)};
+      line_free_ = std::max(line_free_, now) +
+                   Nanos{static_cast<std::int64_t>(std::uint64_t{frame->pkt_len} * 8 * 1'000'000'000 / spec_.rate_bps)};
       due = std::max(due, line_free_);
     }
     held_.push_back({due, order_++, frame});

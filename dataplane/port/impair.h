@@ -2,8 +2,8 @@
 // throttles frames, each direction by its own parameters and its own seeded generator (so one seed replays a run, and
 // one queue's traffic does not depend on the other direction's). For tests and trials (the node file may ask for it).
 // Frames that wait are held in a fixed store per queue and direction; what does not fit is lost, counted, like a full
-// queue of a router. Transmit always takes everything: what is held goes out at later calls of transmit or receive, so a
-// queue must be polled. One thread a queue.
+// queue of a router. Transmit always takes everything: what is held goes out at later calls of transmit or receive, so
+// a queue must be polled. One thread a queue.
 #pragma once
 
 #include <memory>
@@ -18,12 +18,12 @@ namespace sluice {
 struct Impairment {
   std::uint32_t loss_ppm = 0;
   std::uint32_t duplicate_ppm = 0;
-  std::uint32_t corrupt_ppm = 0;   // one bit of the frame behind the Ethernet header is flipped
-  std::uint32_t reorder_ppm = 0;   // the frame is held back for reorder_delay, so that later ones overtake it
+  std::uint32_t corrupt_ppm = 0;  // one bit of the frame behind the Ethernet header is flipped
+  std::uint32_t reorder_ppm = 0;  // the frame is held back for reorder_delay, so that later ones overtake it
   Nanos reorder_delay{1'000'000};
-  Nanos delay{};                   // of every frame
-  Nanos jitter{};                  // added to it, uniform in [0, jitter]
-  std::uint64_t rate_bps = 0;      // bits a second of frames; 0: no limit
+  Nanos delay{};                      // of every frame
+  Nanos jitter{};                     // added to it, uniform in [0, jitter]
+  std::uint64_t rate_bps = 0;         // bits a second of frames; 0: no limit
   std::uint32_t queue_frames = 1000;  // how many may wait
 
   bool any() const {

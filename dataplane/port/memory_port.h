@@ -1,9 +1,9 @@
-// memory_port.h - a port made of memory: traffic is injected and collected by a test, or two of them are joined by a wire.
-// What is transmitted arrives as a copy in fresh buffers (of the receiving end's pool), never as the sender's buffer.
-// Transmit offloads are not carried out: ol_flags and the l2/l3/l4 lengths go along with the copy, so that a test can see
-// what was asked for; an end whose caps say rx_checksum reports checksums as good. No delay or loss: see impair.h.
-// Queue q belongs to one thread at a time at each end; the two ends may be different threads. Injecting and collecting
-// need no thread of their own.
+// memory_port.h - a port made of memory: traffic is injected and collected by a test, or two of them are joined by a
+// wire. What is transmitted arrives as a copy in fresh buffers (of the receiving end's pool), never as the sender's
+// buffer. Transmit offloads are not carried out: ol_flags and the l2/l3/l4 lengths go along with the copy, so that a
+// test can see what was asked for; an end whose caps say rx_checksum reports checksums as good. No delay or loss: see
+// impair.h. Queue q belongs to one thread at a time at each end; the two ends may be different threads. Injecting and
+// collecting need no thread of their own.
 #pragma once
 
 #include <memory>
@@ -22,7 +22,8 @@ class MemoryPort final : public Port {
   MemoryPort(const PortCaps& caps, Buffers& buffers, std::size_t ring_size = 1024);
   ~MemoryPort() override;
 
-  // Joins two ends: what one transmits on queue q arrives at the other on queue q modulo the other's queues. Before use.
+  // Joins two ends: what one transmits on queue q arrives at the other on queue q modulo the other's queues. Before
+  // use.
   static void connect(MemoryPort& a, MemoryPort& b);
 
   std::uint16_t receive(std::uint16_t queue, std::span<rte_mbuf*> out, Nanos now) override;

@@ -1,6 +1,6 @@
 // remote_port.h - a port as seen by a worker that owns no queue of it: transmit() is a ring to the worker that does.
-// It has the caps of the port behind it, so that the sender's TxQueue does all the work there is. Nothing is received from it
-// (the owner hands packets over by core/handoff). One sender, one owner.
+// It has the caps of the port behind it, so that the sender's TxQueue does all the work there is. Nothing is received
+// from it (the owner hands packets over by core/handoff). One sender, one owner.
 #pragma once
 
 #include <array>

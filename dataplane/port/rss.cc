@@ -35,8 +35,8 @@ std::uint32_t Rss::hash(const IpAddress& source, std::uint16_t source_port, cons
 }
 
 std::optional<std::uint16_t> Rss::choose_local_port(const IpAddress& local, const IpAddress& remote,
-                                                    std::uint16_t remote_port, std::uint16_t wanted, std::uint16_t first,
-                                                    std::uint16_t step, unsigned tries) const {
+                                                    std::uint16_t remote_port, std::uint16_t wanted,
+                                                    std::uint16_t first, std::uint16_t step, unsigned tries) const {
   const std::uint16_t rest = fold(local) ^ fold(remote) ^ remote_port;
   std::uint32_t port = first;
   for (unsigned i = 0; i < tries && port <= 0xffff; ++i, port += step)

@@ -33,9 +33,9 @@ class Rss {
 
   // The first port of first, first + step, first + 2 step, ... (at most `tries` of them, none above 65535) at which the
   // reply from `remote` to `local` arrives on `wanted`.
-  std::optional<std::uint16_t> choose_local_port(const IpAddress& local, const IpAddress& remote, std::uint16_t remote_port,
-                                                 std::uint16_t wanted, std::uint16_t first, std::uint16_t step,
-                                                 unsigned tries) const;
+  std::optional<std::uint16_t> choose_local_port(const IpAddress& local, const IpAddress& remote,
+                                                 std::uint16_t remote_port, std::uint16_t wanted, std::uint16_t first,
+                                                 std::uint16_t step, unsigned tries) const;
 
  private:
   std::vector<std::uint16_t> table_{0};

@@ -17,13 +17,15 @@ TEST(Clock, RunsAtTheSpeedOfTheKernelsClock) {
   const Nanos after = clock.now();
   const std::int64_t kernel = (std::chrono::steady_clock::now() - began) / std::chrono::nanoseconds{1};
   EXPECT_GT(before.ns, 0);
-  EXPECT_NEAR(static_cast<double>((after - before).ns), static_cast<double>(kernel), 0.05 * static_cast<double>(kernel));
+  EXPECT_NEAR(static_cast<double>((after - before).ns), static_cast<double>(kernel),
+              0.05 * static_cast<double>(kernel));
 }
 
 TEST(Clock, ConvertsCyclesWithoutOverflow) {
   const Clock clock{2'000'000'000};
   const std::uint64_t base = rte_rdtsc();
-  EXPECT_EQ((clock.from_tsc(base + 2'000'000'000ull * 86'400 * 365) - clock.from_tsc(base)).ns / 1'000'000'000, 86'400 * 365);
+  EXPECT_EQ((clock.from_tsc(base + 2'000'000'000ull * 86'400 * 365) - clock.from_tsc(base)).ns / 1'000'000'000,
+            86'400 * 365);
   EXPECT_NEAR(static_cast<double>((clock.from_tsc(base + 2000) - clock.from_tsc(base)).ns), 1000, 1);
 }
 

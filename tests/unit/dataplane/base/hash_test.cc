@@ -33,7 +33,8 @@ TEST(Hash, TupleHashIsSymmetricAndTellsTuplesApart) {
   EXPECT_EQ(tuple_hash(client, 1234, six, 80, 17), tuple_hash(six, 80, client, 1234, 17));
   EXPECT_NE(tuple_hash(client, 1234, service, 80, 6), tuple_hash(client, 1234, service, 80, 17));
   EXPECT_NE(tuple_hash(client, 1234, service, 80, 6), tuple_hash(client, 80, service, 1234, 6));
-  EXPECT_NE(tuple_hash(client, 7, client, 7, 6), tuple_hash(service, 7, service, 7, 6)) << "equal ends must not cancel out";
+  EXPECT_NE(tuple_hash(client, 7, client, 7, 6), tuple_hash(service, 7, service, 7, 6))
+      << "equal ends must not cancel out";
 }
 
 TEST(Hash, TupleHashSpreadsPortsAndHostsEvenly) {

@@ -28,7 +28,8 @@ TEST_F(LogTest, OneLineAMessageWhateverTheTextHolds) {
   const Log log{ends[1]};
   log.warning("port uplink is down\nforged line\x1b[0m");
   EXPECT_TRUE(std::regex_match(
-      written(), std::regex(R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z warning port uplink is down\?forged line\?\[0m\n)")));
+      written(),
+      std::regex(R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z warning port uplink is down\?forged line\?\[0m\n)")));
   log.error(std::string(5000, 'x'));
   const std::string line = written();
   EXPECT_EQ(line.size(), 1024u);

@@ -13,7 +13,8 @@ TEST(Permit, AdmitsExactlyTheLimitWhoeverAsks) {
     for (const std::uint32_t limit : {0u, 1u, 7u, 100u, 1000u}) {
       Permit permit{2, 2, workers};
       permit.set_limit(1, 1, limit);
-      for (std::uint32_t i = 0; i < limit; ++i) ASSERT_TRUE(permit.acquire(i * 7 % workers, 1, 1)) << i << " of " << limit;
+      for (std::uint32_t i = 0; i < limit; ++i)
+        ASSERT_TRUE(permit.acquire(i * 7 % workers, 1, 1)) << i << " of " << limit;
       for (unsigned worker = 0; worker < workers; ++worker) EXPECT_FALSE(permit.acquire(worker, 1, 1));
       EXPECT_EQ(permit.in_use(1, 1), limit);
       EXPECT_EQ(permit.in_use(0, 1), 0u);

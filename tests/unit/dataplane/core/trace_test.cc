@@ -12,7 +12,9 @@ TEST(Trace, TellsTheNextNStoriesThatMatchEitherWay) {
   Trace trace{1, 8};
   EXPECT_FALSE(trace.on());
   EXPECT_EQ(trace.match(client, 1000, service, 80, Protocol::tcp), 0u);
-  trace.watch(TraceFilter{.one = parse_prefix("10.0.0.0/8"), .other = {}, .port = 80, .protocol = Protocol::tcp, .count = 2}, qsbr);
+  trace.watch(
+      TraceFilter{.one = parse_prefix("10.0.0.0/8"), .other = {}, .port = 80, .protocol = Protocol::tcp, .count = 2},
+      qsbr);
   EXPECT_TRUE(trace.on());
   EXPECT_EQ(trace.match(client, 1000, service, 443, Protocol::tcp), 0u);
   EXPECT_EQ(trace.match(client, 1000, service, 80, Protocol::udp), 0u);

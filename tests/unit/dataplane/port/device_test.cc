@@ -1,6 +1,6 @@
-// Each kind of virtual port, as the proof asks: a frame of three segments, and one with a shared buffer, leave it byte-exact
-// through TxQueue. Kernel ports live in a network namespace of the test's own; what leaves them is read by a packet socket.
-// Needs root.
+// Each kind of virtual port, as the proof asks: a frame of three segments, and one with a shared buffer, leave it
+// byte-exact through TxQueue. Kernel ports live in a network namespace of the test's own; what leaves them is read by a
+// packet socket. Needs root.
 #include "dataplane/port/device.h"
 
 #include <arpa/inet.h>
@@ -131,7 +131,8 @@ struct DeviceTest : testing::Test {
       queue.push(shared_buffer(shared, keeper), {});
       queue.flush({});
       EXPECT_EQ(arrive(), shared) << device.driver() << ": shared buffer, round " << round;
-      EXPECT_TRUE(std::equal(shared.begin() + 14, shared.end(), keeper.bytes().begin())) << "the keeper's bytes changed";
+      EXPECT_TRUE(std::equal(shared.begin() + 14, shared.end(), keeper.bytes().begin()))
+          << "the keeper's bytes changed";
     }
   }
   // The next test frame that a device receives within two seconds.
@@ -157,7 +158,8 @@ struct DeviceTest : testing::Test {
 
 TEST_F(DeviceTest, AfPacketOverVeth) {
   Namespace own;
-  ASSERT_TRUE(own.ok() && shell("ip link add sl0 mtu 1450 type veth peer name sl1 && ip link set sl0 up && ip link set sl1 up"));
+  ASSERT_TRUE(own.ok() &&
+              shell("ip link add sl0 mtu 1450 type veth peer name sl1 && ip link set sl0 up && ip link set sl1 up"));
   auto device = open("net_af_packet0,iface=sl0");
   ASSERT_TRUE(device);
   EXPECT_EQ(device->driver(), "net_af_packet");

@@ -50,7 +50,8 @@ void works(Hugepages hugepages, std::uint32_t memory_mib, bool expect_hugepages)
     EXPECT_TRUE(buffers.ok());
     bool registered = false;
     {
-      auto worker = WorkerThread::start("worker", -1, [&] { registered = rte_lcore_id() != LCORE_ID_ANY && buffers.make(); });
+      auto worker =
+          WorkerThread::start("worker", -1, [&] { registered = rte_lcore_id() != LCORE_ID_ANY && buffers.make(); });
       EXPECT_TRUE(worker);
     }
     EXPECT_TRUE(registered);

@@ -42,7 +42,8 @@ struct ImpairTest : testing::Test {
         std::memcpy(&number, bytes->data(), 4);
         out.emplace_back(number, now);
         int bits = 0;
-        for (std::size_t at = 4; at < bytes->size(); ++at) bits += std::popcount(static_cast<std::uint8_t>((*bytes)[at] ^ 0xaa));
+        for (std::size_t at = 4; at < bytes->size(); ++at)
+          bits += std::popcount(static_cast<std::uint8_t>((*bytes)[at] ^ 0xaa));
         if (bits && wrong) ++*wrong;
         EXPECT_LE(bits, 1);
       }

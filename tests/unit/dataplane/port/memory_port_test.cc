@@ -13,7 +13,8 @@ struct MemoryPortTest : testing::Test {
   void TearDown() override { EXPECT_EQ(buffers.data_free(), 64u) << "a buffer is lost"; }
   Packet packet(std::string_view content) {
     Packet p = buffers.make();
-    std::memcpy(rte_pktmbuf_append(p.get(), static_cast<std::uint16_t>(content.size())), content.data(), content.size());
+    std::memcpy(rte_pktmbuf_append(p.get(), static_cast<std::uint16_t>(content.size())), content.data(),
+                content.size());
     return p;
   }
   static bool send(Port& port, Packet packet) {

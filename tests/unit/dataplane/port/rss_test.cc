@@ -11,7 +11,8 @@ std::uint32_t dpdk_hash(const IpAddress& source, std::uint16_t source_port, cons
                         std::uint16_t destination_port) {
   const auto key = rss_key(Rss::key_size);
   std::vector<std::uint8_t> tuple;
-  for (const IpAddress* address : {&source, &destination}) tuple.insert(tuple.end(), address->wire().begin(), address->wire().end());
+  for (const IpAddress* address : {&source, &destination})
+    tuple.insert(tuple.end(), address->wire().begin(), address->wire().end());
   for (std::uint16_t port : {source_port, destination_port}) {
     tuple.push_back(static_cast<std::uint8_t>(port >> 8));
     tuple.push_back(static_cast<std::uint8_t>(port));
