@@ -12,7 +12,7 @@ Verdict challenge(Tcb& t, Core& core, Nanos now) {
   const auto ms = static_cast<std::uint32_t>(now.millis());
   if (ms - t.challenge_ms < 500 && t.challenge_ms != 0) return Verdict::kept;
   if (!core.challenges.allow(now)) return Verdict::kept;
-  t.challenge_ms = ms | 1;
+  t.challenge_ms = ms ? ms : 1;
   core.counters.add(Counter::tcp_challenge_acks);
   t.acknowledge_now();
   return Verdict::kept;

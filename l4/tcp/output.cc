@@ -270,7 +270,12 @@ bool output(Tcb& t, Core& core, Egress& egress, Nanos now, unsigned& budget) {
   const std::uint32_t whole = (ip_packet_max - ip_size - 20 - options) / s.mss;
   s.chunk = s.path.tso && s.path.gather ? s.mss * std::max(whole, 1u) : s.mss;
   if (t.handshake_due && !send_handshake(s)) return true;
-  if (t.state < State::established) return false;
+  if (t.state < State::established) {
+    // A simultaneous open answers the peer's SYN-ACK; everything else waits for the handshake.
+    if (t.acks_due && t.state == State::syn_received && send_ack(s, t.snd_nxt)) acknowledged(t);
+    t.acks_due = 0;
+    return false;
+  }
 
   if (t.probe_due) {
     // An old sequence number without data: whoever gets it must answer (RFC 9293 3.8.4, as Linux).

@@ -1,0 +1,97 @@
+// tcp_peer.h - a scripted TCP peer of one stack: it sends exactly the segments that it is told to, and shows what came back.
+#pragma once
+
+#include <optional>
+#include <ostream>
+
+#include "l4/tcp/segment.h"
+#include "l4/tcp/stack.h"
+#include "tests/support/tcp_wire.h"
+
+namespace sluice::test {
+
+inline constexpr std::uint8_t FIN = 1, SYN = 2, RST = 4, PSH = 8, ACK = 16, URG = 32;
+
+// A segment as a script writes it. Sequence numbers are the wire's.
+struct Seg {
+  std::uint8_t flags = 0;
+  std::uint32_t seq = 0, ack = 0;
+  std::uint16_t window = 65535;
+  Bytes options{};
+  std::string payload{};
+  std::uint8_t data_offset = 0;  // 0: right
+};
+
+// What the stack sent.
+struct Got {
+  std::uint8_t flags = 0;
+  std::uint32_t seq = 0, ack = 0;
+  std::uint16_t window = 0;
+  tcp::Options options;
+  std::string payload;
+};
+inline std::ostream& operator<<(std::ostream& out, const Got& g) {
+  const char* names = "FSRPAU";
+  for (int i = 0; i < 6; ++i)
+    if (g.flags >> i & 1) out << names[i];
+  return out << " seq " << g.seq << " ack " << g.ack << " win " << g.window << " size " << g.payload.size();
+}
+
+class Peer {
+ public:
+  Endpoint here{*parse_ip("192.0.2.1"), 1000}, there{*parse_ip("198.51.100.7"), 80};
+
+  Peer(tcp::Stack& stack, Buffers& buffers, Counters& counters) : stack_(stack), buffers_(buffers), counters_(counters) {}
+
+  void send(const Seg& s, Nanos now) {
+    const std::size_t options = (s.options.size() + 3) / 4 * 4;
+    Bytes ip(20 + 20 + options, 0);
+    ip[0] = 0x45;
+    ip[8] = 64;
+    ip[9] = 6;
+    std::copy_n(&here.address.bytes[12], 4, &ip[12]);
+    std::copy_n(&there.address.bytes[12], 4, &ip[16]);
+    std::uint8_t* tcp = &ip[20];
+    tcp[0] = here.port >> 8 & 0xff;
+    tcp[1] = here.port & 0xff;
+    tcp[2] = there.port >> 8 & 0xff;
+    tcp[3] = there.port & 0xff;
+    put32(tcp + 4, s.seq);
+    put32(tcp + 8, s.ack);
+    tcp[12] = static_cast<std::uint8_t>((s.data_offset ? s.data_offset : (20 + options) / 4) << 4);
+    tcp[13] = s.flags;
+    tcp[14] = s.window >> 8 & 0xff;
+    tcp[15] = s.window & 0xff;
+    std::copy(s.options.begin(), s.options.end(), tcp + 20);
+    ip.insert(ip.end(), s.payload.begin(), s.payload.end());
+    fill_checksums(ip);
+    if (Packet packet = arrive(ip, buffers_, counters_)) stack_.input(std::move(packet), now);
+  }
+  // The next segment that the stack sends, if it sends one now.
+  std::optional<Got> next(Nanos now) {
+    stack_.output(egress, now);
+    if (at_ == egress.sent.size()) return {};
+    const Bytes& ip = egress.sent[at_++];
+    const std::uint8_t* tcp = &ip[20];
+    const std::size_t header = (tcp[12] >> 4) * 4u;
+    Got g;
+    g.seq = get32(tcp + 4);
+    g.ack = get32(tcp + 8);
+    g.flags = tcp[13];
+    g.window = static_cast<std::uint16_t>(tcp[14] << 8 | tcp[15]);
+    g.options = tcp::parse_options({tcp + 20, header - 20}, g.flags & SYN);
+    g.payload.assign(ip.begin() + 20 + static_cast<std::ptrdiff_t>(header), ip.end());
+    local_port = static_cast<std::uint16_t>(tcp[0] << 8 | tcp[1]);
+    return g;
+  }
+  WireEgress egress;
+  std::uint16_t local_port = 0;
+
+ private:
+  tcp::Stack& stack_;
+  Buffers& buffers_;
+  Counters& counters_;
+  std::size_t at_ = 0;
+};
+
+}  // namespace sluice::test
