@@ -1,13 +1,14 @@
 // forward.h - L4 services of one worker: packets of the forward lane in, rewritten packets out.
-// Looks all flows of a burst up first; a packet without a flow makes one if its service takes it (Maglev, SNAT port). Flows
-// stay with their backend through policy changes while service and backend exist; weight 0 only keeps new ones away.
+// Looks all flows of a burst up first; a packet without a flow makes one if a service takes it (Maglev, SNAT port). Flows
+// stay with their backend through policy changes while service and backend exist under their ids; weight 0 only keeps new
+// ones away. ICMP errors about a flow are translated and passed on.
 //
-// A TCP packet without a flow that is no SYN is answered by a reset (Rejection::no_flow). When the table is full, a flow
-// that never got beyond its first packet gives way (at most evict_tries are looked at); else the packet is dropped
-// and counted. Full-NAT cannot forward without a flow, because replies need its port: the stateless Maglev choice serves the modes
-// that send replies directly (choose()).
-// TCP is followed by flags alone, not by sequence numbers: enough for timeouts, nothing more.
+// A TCP packet without a flow that is no SYN is answered by a reset. When the table is full, a flow that nobody has
+// answered yet gives way (evict_tries are looked at); else the packet is dropped and counted. Full-NAT cannot forward
+// without a flow, because replies need its port; the stateless Maglev choice (choose()) is for the modes whose replies do
+// not come back this way. TCP is followed by flags alone (flow_phase.h).
 //
+// Whether a packet fits the MTU of its way out is not asked here; nothing is fragmented.
 // Owner: the worker. Nothing is allocated after the constructor.
 #pragma once
 
@@ -17,7 +18,8 @@
 
 namespace sluice {
 
-// Why a packet could not be forwarded, where its sender should be told (by dataplane/net Host).
+// Why a packet could not be forwarded, where its sender should be told: TCP by a reset (the stack's), UDP by port
+// unreachable, hop_limit by time exceeded.
 enum class Rejection : std::uint8_t { no_flow, no_backend, hop_limit };
 
 // What became of a burst. Packets start at their IP header, checksums final.
@@ -37,9 +39,9 @@ class Forwarder {
   struct Config {
     std::uint16_t worker = 0, workers = 1;
     std::uint32_t flows = 65536;
-    FlowHash seeds;              // random in the appliance
-    Nanos sweep{1'000'000'000};  // time in which expire() has looked at every flow
-    std::uint32_t expire_budget = 4096;  // flows looked at in one call at most
+    FlowHash seeds{};                    // random in the appliance
+    Nanos sweep{1'000'000'000};          // time in which expire() has looked at every flow
+    std::uint32_t expire_budget = 4096;  // flows that one expire() looks at, at most
   };
   static constexpr unsigned evict_tries = 8;
 
@@ -48,24 +50,28 @@ class Forwarder {
 
   // Takes every packet of the burst (at most steer_burst_max). `out` must be empty.
   void forward(std::span<Packet> burst, const Services& services, Nanos now, Forwarded& out);
-  // Housekeeping: once a turn.
-  void expire(Nanos now);
-  // Flows of services and backends that are gone end with their next packet; this ends all at once, for a drain.
-  void forget_all();
+  // Housekeeping, once a turn: flows past their timeout, and flows whose service or backend is gone.
+  void expire(const Services& services, Nanos now);
 
   const FlowTable& flows() const { return flows_; }
 
-  // The backend for a key, by Maglev alone. The same on every worker and node.
+  // The backend for a key, by Maglev alone: the same on every worker and node. nullptr when none takes new flows.
   static const Backend* choose(const Service& service, const FlowKey& key);
 
  private:
-  struct Turn;  // what is fixed for a burst
-  void one(Packet packet, const FlowKey& key, FlowRef ref, Turn& turn);
-  Flow* open(const Packet& packet, const FlowKey& key, Turn& turn, Packet& rejected);
-  void close(Flow& flow);
-  void count_end(const Flow& flow);
-  bool still_good(Flow& flow, const Services& services);
-  bool make_room(std::uint32_t now_ms);
+  struct Turn;
+  void take(Packet packet, const FlowKey& key, FlowRef ref, Turn& turn);
+  void take_error(Packet packet, Turn& turn);
+  void pass(Packet packet, Flow& flow, Direction direction, Turn& turn);
+  // A new flow for a packet, which is consumed when there is none.
+  Flow* open(Packet& packet, const FlowKey& key, Turn& turn);
+  Flow* insert(const FlowEnds& ends, const Service& service, Turn& turn);
+  bool usable(Flow& flow, Turn& turn);
+  bool revoked(Flow& flow, const Services& services) const;
+  void observe(Flow& flow, Direction direction, std::uint8_t tcp_flags, Turn& turn);
+  void close(Flow& flow, Counter why);
+  void count_end(const Flow& flow, Counter why);
+  bool make_room();
 
   Config config_;
   FlowTable flows_;
@@ -73,6 +79,7 @@ class Forwarder {
   L4Stats& stats_;
   Counters& counters_;
   Nanos swept_{};
+  bool changed_ = false;  // a flow went since the burst was looked up: what was found must be looked up again
 };
 
 }  // namespace sluice

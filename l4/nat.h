@@ -5,6 +5,7 @@
 
 #include "dataplane/base/hash.h"
 #include "l4/flow_table.h"
+#include "l4/icmp_inner.h"
 #include "l4/local_addresses.h"
 
 namespace sluice {
@@ -61,8 +62,9 @@ class SnatPorts {
 // Gives a packet of the flow the addresses and ports of its other side, corrects its checksums and takes one from its hop
 // limit, which must be above 1. The packet's first segment must be ours alone.
 void translate(Packet& packet, const Flow& flow, Direction direction);
-// An ICMP error about a packet of this flow, as `direction` names the side that the error comes from: outer addresses, the
-// packet inside, and all checksums. The headers inside were checked to be there.
-void translate_error(Packet& packet, const Flow& flow, Direction direction, std::uint16_t inner_offset, std::uint16_t inner_l4_offset);
+// The same for an ICMP error about a packet of the flow that had left towards the side which the error comes from: outer
+// addresses, the packet inside, and all checksums. The error then says that it comes from the flow's other end, not from
+// the router that made it, whose address may mean nothing on the other side.
+void translate_error(Packet& packet, const Flow& flow, Direction direction, const IcmpInner& inner);
 
 }  // namespace sluice

@@ -10,9 +10,10 @@
 //   4. A listener or a service that matches, the longer prefix first, the listener when equal. Neither asks whether the
 //      destination is ours.
 //   5. A TCP connection that this worker has although no listener matches any more: local.
-//   6. Our addresses, multicast, broadcast: the exception port if there is one, else host for our addresses (it answers with
-//      RST or unreachable) and a counted drop for the rest. Anything else is not for us: a counted drop.
-// Fragments of what would be forwarded or terminated are dropped and counted, until dataplane/net reassembles.
+//   6. Our addresses, multicast, broadcast, protocols that nothing here speaks: the exception port if there is one. Without
+//      one, what is for our addresses goes to host: the pipeline answers TCP with the stack's RST and UDP with port
+//      unreachable. Anything else is not for us: a counted drop.
+// Fragments of TCP and UDP are dropped and counted, until dataplane/net reassembles.
 // A packet that was handed off is never handed off again. Thread: the worker's own; tables are shared and immutable, except
 // the exceptions, which are lock-free.
 #pragma once
@@ -105,7 +106,7 @@ struct Lanes {
   PacketList other;  // Meta::owner says which worker
   PacketList host, forward, local, exception;
   void clear() {
-    other.clear(); host.clear(); forward.clear(); local.clear(); exception.clear();
+    for (PacketList* list : {&other, &host, &forward, &local, &exception}) list->clear();
   }
 };
 

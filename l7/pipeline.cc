@@ -71,7 +71,7 @@ bool Pipeline::turn(Nanos now) {
   deps_.news.receive(config_.worker, [this, now](const NeighbourNews& news) { host_.learn(news, now); });
   exchanges_.expire(*policy_, now);
   tcp_.expire(now);
-  forwarder_.expire(now);
+  forwarder_.expire(*policy_->endpoints->services, now);
   host_.tick(now);
   for (PortId port = 0; port < ports_.size(); ++port) {
     send_remote_frames(ports_[port], *queues_[port], now);

@@ -65,6 +65,21 @@
   X(tls_key_updates_sent, "messages", "TLS KeyUpdate messages sent")                                                   \
   X(tls_key_updates_received, "messages", "TLS KeyUpdate messages received")                                           \
   /* l4 */                                                                                                             \
+  X(drop_fragment, "packets", "A fragment of TCP or UDP, which nothing here reassembles")                              \
+  X(drop_multicast, "packets", "Multicast or broadcast that nothing here takes, and there is no exception port")       \
+  X(drop_not_ours, "packets", "Neither an address of ours nor one that a listener or service takes")                   \
+  X(drop_unknown_protocol, "packets", "Neither ARP nor IP, and there is no exception port")                            \
+  X(drop_no_flow, "packets", "For a port of the SNAT pool, or an ICMP error, without a flow that it belongs to")       \
+  X(drop_flow_table_full, "packets", "A new flow of an L4 service when no flow was free")                              \
+  X(drop_snat_exhausted, "packets", "A new flow of an L4 service when no SNAT port was free towards its backend")      \
+  X(l4_packets, "packets", "Packets of L4 services that were rewritten and sent on")                                   \
+  X(l4_flows, "gauge:flows", "Live flows of L4 services")                                                              \
+  X(l4_flows_opened, "flows", "Flows of L4 services opened")                                                           \
+  X(l4_flows_expired, "flows", "Flows of L4 services that ended by their idle timeout")                                \
+  X(l4_flows_evicted, "flows", "Unanswered flows of L4 services that made room for new ones")                          \
+  X(l4_flows_revoked, "flows", "Flows of L4 services that ended because service or backend is gone")                   \
+  X(l4_no_backend, "packets", "New flows of L4 services refused because no backend takes new flows")                   \
+  X(l4_no_flow, "packets", "TCP segments of L4 services without a flow, answered by a reset")                          \
   X(tcp_accepted, "connections", "TCP connections accepted")                                                           \
   X(tcp_connected, "connections", "TCP connections opened by us")                                                      \
   X(tcp_refused, "connections", "Active opens that the peer refused by RST")                                           \

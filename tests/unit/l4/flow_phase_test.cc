@@ -1,0 +1,58 @@
+#include "l4/flow_phase.h"
+
+#include <gtest/gtest.h>
+
+namespace sluice {
+namespace {
+
+using namespace sluice::literals;
+
+constexpr auto client = Direction::from_client, backend = Direction::from_backend;
+constexpr std::uint8_t syn = wire::Tcp::syn, ack = wire::Tcp::ack, fin = wire::Tcp::fin, rst = wire::Tcp::rst;
+
+struct Talk {
+  FlowPhase phase = FlowPhase::tcp_syn;
+  std::uint8_t seen = 0;
+  FlowPhase operator()(Direction direction, std::uint8_t flags) { return phase = next_phase(phase, seen, direction, flags); }
+};
+
+TEST(FlowPhase, HandshakeThenBothFins) {
+  Talk talk;
+  EXPECT_EQ(talk(client, syn), FlowPhase::tcp_syn);
+  EXPECT_EQ(talk(client, ack), FlowPhase::tcp_syn) << "an ACK that answers nothing establishes nothing";
+  EXPECT_EQ(talk(backend, syn | ack), FlowPhase::tcp_syn);
+  EXPECT_EQ(talk(client, syn), FlowPhase::tcp_syn) << "a repeated SYN";
+  EXPECT_EQ(talk(client, ack), FlowPhase::tcp_established);
+  EXPECT_EQ(talk(client, fin | ack), FlowPhase::tcp_fin);
+  EXPECT_EQ(talk(backend, ack), FlowPhase::tcp_fin) << "half closed";
+  EXPECT_EQ(talk(backend, fin | ack), FlowPhase::tcp_closed);
+  EXPECT_EQ(talk(client, ack), FlowPhase::tcp_closed);
+}
+
+TEST(FlowPhase, AResetClosesFromAnyPhase) {
+  for (const FlowPhase phase : {FlowPhase::tcp_syn, FlowPhase::tcp_established, FlowPhase::tcp_fin, FlowPhase::tcp_closed}) {
+    std::uint8_t seen = 0;
+    EXPECT_EQ(next_phase(phase, seen, backend, rst | ack), FlowPhase::tcp_closed);
+  }
+}
+
+TEST(FlowPhase, UdpIsOneWayUntilTheBackendAnswers) {
+  Talk talk{FlowPhase::udp_one_way};
+  EXPECT_EQ(talk(client, 0), FlowPhase::udp_one_way);
+  EXPECT_EQ(talk(backend, 0), FlowPhase::udp);
+  EXPECT_EQ(talk(client, 0), FlowPhase::udp);
+}
+
+// semantics.md, L4 balancing: SYN 5 s, established 900 s, FIN 30 s, closed 5 s, UDP 300 s, one-way 30 s.
+TEST(FlowPhase, DefaultTimeouts) {
+  const FlowTimeouts t;
+  EXPECT_EQ(timeout_of(t, FlowPhase::tcp_syn), 5_s);
+  EXPECT_EQ(timeout_of(t, FlowPhase::tcp_established), 900_s);
+  EXPECT_EQ(timeout_of(t, FlowPhase::tcp_fin), 30_s);
+  EXPECT_EQ(timeout_of(t, FlowPhase::tcp_closed), 5_s);
+  EXPECT_EQ(timeout_of(t, FlowPhase::udp), 300_s);
+  EXPECT_EQ(timeout_of(t, FlowPhase::udp_one_way), 30_s);
+}
+
+}  // namespace
+}  // namespace sluice
