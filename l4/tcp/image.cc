@@ -135,7 +135,8 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
   const std::uint32_t holes = in.u32();
   bool starved = false;
   Chain received, queued;
-  bool good = in.ok() && s.synchronized() && s.state <= State::last_ack && s.mss >= 48 && s.rcv_mss >= 48 && s.snd_scale <= 14 &&
+  const bool ends = key.local.is_v4() == key.remote.is_v4() && key.local_port && key.remote_port && !(key.local == key.remote);
+  bool good = in.ok() && ends && s.synchronized() && s.state <= State::last_ack && s.mss >= 48 && s.rcv_mss >= 48 && s.snd_scale <= 14 &&
               s.rcv_scale <= 14 && holes <= Reassembly::ranges_max && take_chain(in, received, m.core.buffers, starved) &&
               take_chain(in, queued, m.core.buffers, starved);
   const std::uint32_t fin = flags & fin_is_queued ? 1 : 0;

@@ -20,6 +20,7 @@ bool read_key(const Packet& packet, std::uint16_t network, Key& key) {
   } else {
     key.remote = IpAddress::from_v6_wire(ip + 8);
     key.local = IpAddress::from_v6_wire(ip + 24);
+    if (key.remote.is_v4() || key.local.is_v4()) return false;  // IPv4-mapped addresses have no place on the wire
   }
   key.remote_port = meta.source_port;
   key.local_port = meta.destination_port;

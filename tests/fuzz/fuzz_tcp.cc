@@ -1,0 +1,184 @@
+// covers: l4/tcp
+// fuzz_tcp.cc - sequences of segments and application calls against one stack. The input is a list of commands: a segment
+// with fields near what the connection expects, a call, or time passing. After all of it everything is closed and no
+// buffer, descriptor or connection may be left over.
+#include <algorithm>
+#include <optional>
+
+#include "tests/support/eal_main.h"
+#include "tests/support/tcp_peer.h"
+
+namespace {
+
+using namespace sluice;
+using namespace sluice::test;
+using namespace sluice::tcp;
+
+constexpr unsigned pool_size = 1023;
+
+struct Port80 {
+  std::optional<ListenerId> find(const IpAddress&, std::uint16_t port, PortId) const {
+    if (port != 80) return {};
+    return 1;
+  }
+};
+
+struct World {
+  Buffers buffers{"fuzz_tcp", pool_size, pool_size, 0, -1};
+  Counters counters;
+  Port80 listener;
+};
+
+World& world() {
+  static World* made = [] {
+    CHECK(start_eal("fuzz_tcp", "64"));
+    auto* w = new World;
+    CHECK(w->buffers.ok());
+    return w;
+  }();
+  return *made;
+}
+
+struct Run {
+  Reader in;
+  World& w;
+  Stack stack;
+  Peer peer;
+  Nanos now{1'000'000'000};
+  std::vector<ConnId> ids;
+  std::uint32_t seq = 1000, ack = 0, ts = 1;  // what the peer would send next
+
+  static Config config(std::uint8_t bits) {
+    Config c;
+    c.connections = 4;
+    c.handshakes = 2;
+    c.time_waits = 2;
+    c.transmit_records = 24;
+    c.held_buffers_max = 200;
+    c.out_of_order_buffers_max = 32;
+    c.receive_limit = bits & 1 ? 32 * 1024 : 128 * 1024;
+    c.send_limit = 32 * 1024;
+    c.sack = bits & 2;
+    c.timestamps = bits & 4;
+    c.sources[0] = {*parse_ip("198.51.100.7"), 80, 82};
+    c.source_count = 1;
+    return c;
+  }
+  Run(ByteView bytes, World& world_, std::uint8_t bits)
+      : in(bytes), w(world_), stack(config(bits), w.buffers, w.counters, Nanos{}), peer(stack, w.buffers, w.counters) {
+    stack.set_listeners(ListenerView{&w.listener});
+    peer.egress.way = {static_cast<std::uint16_t>(bits & 8 ? 576 : 1500), (bits & 16) != 0, (bits & 32) != 0};
+  }
+  ConnId pick() { return ids.empty() ? ConnId{} : ids[in.u8() % ids.size()]; }
+  void drain() {
+    while (const auto got = peer.next(now)) {
+      ack = std::max(ack, got->seq + static_cast<std::uint32_t>(got->payload.size()) + (got->flags & SYN ? 1 : 0) + (got->flags & FIN ? 1 : 0));
+      if (got->flags & SYN) ack = got->seq + 1;
+      if (got->options.has_timestamps) ts = got->options.ts_value;
+    }
+    for (auto events = stack.take_events(); !events.empty(); events = stack.take_events())
+      for (const Event& e : events)
+        if (std::find(ids.begin(), ids.end(), e.id) == ids.end()) ids.push_back(e.id);
+  }
+  void segment() {
+    const std::uint8_t shape = in.u8(), flags = in.u8();
+    Seg s;
+    s.flags = shape & 1 ? flags & 0x3f : ACK;
+    s.seq = seq + (shape & 2 ? static_cast<std::uint32_t>(static_cast<std::int8_t>(in.u8())) * (shape & 4 ? 1 : 500) : 0);
+    s.ack = ack + (shape & 8 ? static_cast<std::uint32_t>(static_cast<std::int8_t>(in.u8())) * (shape & 4 ? 1 : 500) : 0);
+    s.window = shape & 16 ? in.u16() : 65535;
+    s.payload.assign(shape & 32 ? in.u16() % 1400 : 0, 'p');
+    if (shape & 64) {
+      const ByteView options = in.view(std::min<std::size_t>(in.left(), in.u8() % 41));
+      s.options.assign(options.begin(), options.end());
+    } else if (s.flags & SYN) {
+      s.options = {2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0, 1, 3, 3, 7};
+    }
+    if (shape & 128) {
+      Bytes sack{1, 1, 5, 10, 0, 0, 0, 0, 0, 0, 0, 0};
+      put32(&sack[4], ack + in.u8() * 100u);
+      put32(&sack[8], get32(&sack[4]) + in.u8() * 100u);
+      s.options = sack;
+    }
+    peer.send(s, now);
+    if (!(shape & 2)) seq += static_cast<std::uint32_t>(s.payload.size()) + (s.flags & SYN ? 1 : 0) + (s.flags & FIN ? 1 : 0);
+  }
+  void call() {
+    const std::uint8_t what = in.u8() % 11;
+    const ConnId id = pick();
+    switch (what) {
+      case 0: {
+        Chain chain;
+        if (stack.send_room(id) && chain.append_bytes(ByteView{std::vector<std::uint8_t>(1 + in.u16() % 9000, 's')}, w.buffers))
+          stack.send(id, std::move(chain));
+        break;
+      }
+      case 1: {
+        Chain chain;
+        stack.receive(id, chain);
+        stack.consumed(id, in.u8() & 1 ? chain.size() : chain.size() / 2, now);
+        break;
+      }
+      case 2: stack.shutdown(id, now); break;
+      case 3: stack.abort(id, now); break;
+      case 4: stack.release(id, now); break;
+      case 5:
+        if (const auto made = stack.connect({.remote = peer.here, .local_port = static_cast<std::uint16_t>(in.u8() & 1 ? 80 : 0)}, now)) {
+          ids.push_back(*made);
+          peer.there.port = stack.local(*made).port;
+        }
+        break;
+      case 6: peer.here.port ^= 1; break;
+      case 7: peer.there.port = 80; break;
+      case 8: {
+        Bytes image(stack.image_size(id));
+        if (image.empty() || stack.export_image(id, image, now) == 0) break;
+        stack.forget(id);
+        if (in.u8() & 1) image[in.u8() % image.size()] ^= 1;
+        if (const auto made = stack.import_image(image, 0, now)) ids.push_back(*made);
+        break;
+      }
+      case 9: {
+        Info info;
+        stack.info(id, info, now);
+        break;
+      }
+      default: stack.consumed(id, in.u16(), now); break;
+    }
+  }
+  void run() {
+    while (in.left()) {
+      const std::uint8_t command = in.u8();
+      if (command < 130) segment();
+      else if (command < 200) call();
+      else {
+        now += Nanos{1'000'000} * static_cast<std::int64_t>(command & 1 ? in.u8() : in.u16());
+        stack.expire(now);
+      }
+      if (command & 2) drain();
+    }
+    drain();
+    for (const ConnId id : ids) stack.abort(id, now), stack.release(id, now);
+    for (int i = 0; i < 400 && (stack.connection_count() || stack.handshake_count() || stack.time_wait_count()); ++i) {
+      now += Nanos{1'000'000'000};
+      stack.expire(now);
+      drain();
+      for (const ConnId id : ids) stack.abort(id, now), stack.release(id, now);
+    }
+    CHECK(stack.connection_count() == 0 && stack.handshake_count() == 0 && stack.time_wait_count() == 0);
+    CHECK(stack.held_buffers() == 0);
+  }
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size < 2 || size > 4096) return 0;
+  World& w = world();
+  {
+    Run run{ByteView{data + 1, size - 1}, w, data[0]};
+    run.run();
+  }
+  CHECK(w.buffers.data_free() == pool_size && w.buffers.slices_free() == pool_size);
+  return 0;
+}
