@@ -73,6 +73,8 @@ class Exchanges {
   // Whether something waits for the next turn without any packet.
   bool busy() const { return !again_.empty() || !dirty_.empty(); }
   const UpstreamPool& pool() const { return upstream_; }
+  // The connection behind TCP's user word; nullptr when there is none.
+  const Connection* connection(std::uint64_t user) const { return connections_.find(ConnectionId::from_bits(user)); }
 
  private:
   enum class Loss : std::uint8_t { refused, reset, timed_out, closed };
