@@ -77,6 +77,10 @@ std::expected<std::unique_ptr<Plane>, StartError> Plane::open(const NodeConfig& 
 
 Plane::~Plane() {
   stop_workers();
+  drop_pipelines();
+}
+
+void Plane::drop_pipelines() {
   for (auto& seat : workers_) seat->pipeline.reset();
 }
 

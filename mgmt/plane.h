@@ -72,6 +72,8 @@ class Plane {
   // Pipelines and threads. `policy` holds one already (mgmt/publish), and outlives the workers.
   std::expected<void, StartError> start_workers(const Published<Policy>& policy);
   void stop_workers();
+  // After stop_workers(): what they held (connections, sessions) goes.
+  void drop_pipelines();
 
   // Runs a job on a worker between two turns, and waits for it; false when the worker did not come to it within the time.
   bool ask(unsigned worker, std::function<void(Pipeline&, Nanos)> job, Nanos patience = Nanos{50'000'000});
