@@ -33,7 +33,7 @@ sigset_t handled_signals() {
 std::expected<std::unique_ptr<Appliance>, StartError> Appliance::start(const NodeConfig& config, Log& log) {
   const auto topology = plan_topology(config, allowed_cpus());
   if (!topology) return std::unexpected{StartError{ExitCode::usage, fmt::format("{}", fmt::join(topology.error().lines, "\n"))}};
-  for (const std::string& warning : topology->warnings) log.warning("{}", warning);
+  for (const std::string& warning : topology->warnings) log.warning(warning);
 
   // Signals are for the loop alone: every thread made from here on has them blocked.
   const sigset_t signals = handled_signals();
@@ -44,7 +44,7 @@ std::expected<std::unique_ptr<Appliance>, StartError> Appliance::start(const Nod
   auto plane = Plane::open(config, *topology);
   if (!plane) return std::unexpected{plane.error()};
   node->plane_ = std::move(*plane);
-  if (!node->plane_->eal().note().empty()) log.warning("{}", node->plane_->eal().note());
+  if (!node->plane_->eal().note().empty()) log.warning(node->plane_->eal().note());
   if (auto done = node->open_files(); !done) return std::unexpected{done.error()};
 
   const auto key = tls::TicketKeys::random_key();
@@ -59,8 +59,8 @@ std::expected<std::unique_ptr<Appliance>, StartError> Appliance::start(const Nod
   node->publisher_ = std::make_unique<Publisher>(means, DecodeLimits{}, node->plane_->qsbr(), *node, &*node->store_);
   std::vector<std::string> warnings;
   if (const auto restored = node->publisher_->restore(warnings); !restored)
-    for (const Fault& fault : restored.error()) log.error("stored policy: {}{}{}", fault.path, fault.path.empty() ? "" : ": ", fault.message);
-  for (const std::string& warning : warnings) log.warning("stored policy: {}", warning);
+    for (const Fault& fault : restored.error()) log.error(fmt::format("stored policy: {}{}{}", fault.path, fault.path.empty() ? "" : ": ", fault.message));
+  for (const std::string& warning : warnings) log.warning(fmt::format("stored policy: {}", warning));
 
   ServerOptions server{.path = config.control_socket, .group = config.control_group};
   auto opened = Server::open(server, *node->publisher_, *node);
@@ -79,8 +79,8 @@ std::expected<std::unique_ptr<Appliance>, StartError> Appliance::start(const Nod
     epoll_ctl(node->epoll_, EPOLL_CTL_ADD, fd, &event);
   }
   const Publisher::Status status = node->publisher_->status();
-  log.info("sluiced {} ({}) runs: {} worker(s), {} port(s), policy generation {}", version_text(), commit_text(), config.workers,
-           node->plane_->ports().size(), status.generation);
+  log.info(fmt::format("sluiced {} ({}) runs: {} worker(s), {} port(s), policy generation {}", version_text(), commit_text(), config.workers,
+           node->plane_->ports().size(), status.generation));
   sd_notify(0, "READY=1");
   return node;
 }
@@ -137,9 +137,9 @@ void Appliance::on_signals() {
   while (read(signals_, &info, sizeof info) == sizeof info) {
     if (info.ssi_signo == SIGHUP) {
       if (access_) access_->reopen();
-      log_.info("log files opened anew");
+      log_.info(fmt::format("log files opened anew");
     } else if (draining_) {
-      log_.info("second signal: leaving at once");
+      log_.info("second signal: leaving at once"));
       ended_ = true;
     } else {
       begin_drain(config_.drain_timeout, "signal");
@@ -151,7 +151,7 @@ void Appliance::begin_drain(Nanos timeout, const char* why) {
   if (draining_) return;
   draining_ = true;
   drain_until_ = plane_->clock().now() + timeout;
-  log_.info("draining ({}): no new connections, at most {} s for the old ones", why, timeout.millis() / 1000);
+  log_.info(fmt::format("draining ({}): no new connections, at most {} s for the old ones", why, timeout.millis() / 1000));
   sd_notify(0, "STATUS=draining");
   for (unsigned worker = 0; worker < config_.workers; ++worker)
     plane_->ask(worker, [](Pipeline& pipeline, Nanos now) { pipeline.drain(now); });
@@ -241,7 +241,7 @@ Answer Appliance::handle(const fb::Request& request, flatbuffers::FlatBufferBuil
       return {};
     }
     case fb::Command::LogLevel: {
-      constexpr LogLevel levels[] = {LogLevel::debug, LogLevel::info, LogLevel::warning, LogLevel::error};
+      constexpr LogSeverity levels[] = {LogSeverity::debug, LogSeverity::info, LogSeverity::warning, LogSeverity::error};
       log_.set_level(levels[static_cast<std::size_t>(request.command_as_LogLevel()->level())]);
       return {};
     }

@@ -6,8 +6,8 @@
 #include <memory>
 #include <optional>
 
+#include "dataplane/base/log.h"
 #include "mgmt/access_log.h"
-#include "mgmt/log.h"
 #include "mgmt/plane.h"
 #include "mgmt/reports.h"
 #include "mgmt/server.h"

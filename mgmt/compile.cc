@@ -134,10 +134,26 @@ bool make_scratch(policy::RouteSet& set, const Compiled& parts, unsigned workers
   return true;
 }
 
+// What ARP and ND are answered for: every service's address, and listeners' single addresses. A listener on a whole network
+// takes what is routed to the node, and answers for none of it.
+std::shared_ptr<const AddressSet> answered_addresses(const spec::Policy& wanted) {
+  std::vector<Prefix> prefixes;
+  const auto add = [&prefixes](const std::string& text, bool single) {
+    const auto address = parse_ip(text);
+    const auto prefix = address ? Prefix{*address, static_cast<std::uint8_t>(address->is_v4() ? 32 : 128)} : parse_prefix(text);
+    if (prefix && (!single || prefix->length == (prefix->address.is_v4() ? 32 : 128))) prefixes.push_back(*prefix);
+  };
+  for (const spec::Service& service : wanted.services) add(service.address, false);
+  for (const spec::Listener& listener : wanted.listeners)
+    for (const std::string& address : listener.addresses) add(address, true);
+  return std::make_shared<const AddressSet>(std::move(prefixes));
+}
+
 std::shared_ptr<const policy::RouteSet> build_routing(const Compiled& parts, const Means& means, const IdOf& id_of,
                                                       Faults& faults) {
   auto out = std::make_shared<policy::RouteSet>();
   out->listener_match = build_listener_match(parts.spec, means, id_of, faults);
+  out->addresses = answered_addresses(parts.spec);
   if (!faults.empty() || !make_scratch(*out, parts, means.workers, faults)) return nullptr;
   std::vector<policy::Listener> listeners;
   for (const spec::Listener& each : parts.spec.listeners)
@@ -174,6 +190,7 @@ Compiled compile_nothing(const Means& means) {
   Compiled out;
   auto routes = std::make_shared<policy::RouteSet>();
   routes->listener_match = std::make_shared<const Listeners>();
+  routes->addresses = std::make_shared<const AddressSet>();
   for (unsigned i = 0; i < means.workers; ++i) routes->scratch.push_back(std::make_shared<route::Scratch>());
   auto endpoints = std::make_shared<policy::EndpointSet>();
   endpoints->services = std::make_shared<const Services>();

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "crypto/tls/server_context.h"
+#include "dataplane/net/routes.h"
 #include "l4/listener.h"
 #include "l4/service.h"
 #include "l7/policy.h"

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "dataplane/base/address.h"
+#include "dataplane/base/log.h"
 #include "dataplane/base/units.h"
 #include "dataplane/port/eal.h"
 #include "dataplane/port/impair.h"
@@ -52,7 +53,6 @@ struct SourceConfig {
 };
 
 enum class AccessFormat : std::uint8_t { none, text, json };
-enum class LogLevel : std::uint8_t { error, warning, info, debug };
 
 struct NodeConfig {
   std::string name = "sluice";
@@ -75,7 +75,7 @@ struct NodeConfig {
   std::string control_group = "sluice";
   std::string state_directory = "/var/lib/sluice";
   std::string metrics_listen;      // "127.0.0.1:9090"; empty: none
-  LogLevel log_level = LogLevel::info;
+  LogSeverity log_level = LogSeverity::info;
   AccessFormat access_format = AccessFormat::none;
   std::string access_path = "-";   // "-": standard output
 

@@ -147,6 +147,7 @@ IdOf Publisher::ids() const {
 
 void Publisher::publish(Policy next) {
   run_time_.assigned(registry_.newly_assigned());
+  run_time_.publishing(next);
   registry_.commit(next.generation);
   running_.policy = next;
   published_.publish(std::make_unique<const Policy>(std::move(next)), qsbr_);
@@ -267,7 +268,17 @@ void Publisher::kept(const std::expected<void, std::string>& result) {
 
 void Publisher::update_status() {
   const std::size_t routes = route_count(running_.spec);
+  // An endpoint delta leaves the routes as they are, names and all.
+  const bool renamed = current_.routes != running_.policy.routes;
+  std::map<std::uint32_t, std::string> names;
+  if (renamed)
+    for (const spec::RouteTable& table : running_.spec.route_tables)
+      for (const spec::VirtualHost& host : table.virtual_hosts)
+        for (const spec::Route& route : host.routes)
+          if (const auto ref = route.name.empty() ? std::nullopt : registry_.find(policy::ObjectKind::route, route.name))
+            names.emplace(ref->id, route.name);
   const std::lock_guard lock{mutex_};
+  if (renamed) route_names_ = std::move(names);
   current_ = running_.policy;
   status_.generation = running_.policy.generation;
   if (status_.generation > 0) status_.applied_unix_ms = unix_ms();
@@ -282,6 +293,17 @@ void Publisher::update_status() {
 Publisher::Status Publisher::status() const {
   const std::lock_guard lock{mutex_};
   return status_;
+}
+
+std::string Publisher::route_name(std::uint32_t id) const {
+  const std::lock_guard lock{mutex_};
+  const auto name = route_names_.find(id);
+  return name == route_names_.end() ? std::string{} : name->second;
+}
+
+void Publisher::each_route(const std::function<void(std::uint32_t id, const std::string& name)>& f) const {
+  const std::lock_guard lock{mutex_};
+  for (const auto& [id, name] : route_names_) f(id, name);
 }
 
 Policy Publisher::current() const {

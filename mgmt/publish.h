@@ -6,6 +6,8 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
+#include <map>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -28,6 +30,8 @@ class RunTime {
   virtual ~RunTime() = default;
   // Ids that are about to be published under a new name. Their counters start from what they are now.
   virtual void assigned(std::span<const ObjectRef> ids) = 0;
+  // This policy is about to be published: limits of the node that count from its first request.
+  virtual void publishing(const Policy& next) = 0;
   // Nothing below mgmt/ belongs to the object any more: no request, connection or flow. Asked after its name has left and
   // every worker has seen that.
   virtual bool is_idle(const ObjectRef& id) = 0;
@@ -73,6 +77,9 @@ class Publisher {
   Status status() const;
   // The running policy, for reports: hold it briefly.
   Policy current() const;
+  // Names of the routes that have one, from the running policy.
+  std::string route_name(std::uint32_t id) const;
+  void each_route(const std::function<void(std::uint32_t id, const std::string& name)>& f) const;
   const Published<Policy>& published() const { return published_; }
   const DecodeLimits& limits() const { return limits_; }
 
@@ -100,6 +107,7 @@ class Publisher {
   mutable std::mutex mutex_;  // of the two below, for readers on other threads
   Status status_;
   Policy current_;
+  std::map<std::uint32_t, std::string> route_names_;
 };
 
 }  // namespace sluice::mgmt

@@ -3,6 +3,8 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <unistd.h>
+
 #include <cstdio>
 
 #include "mgmt/appliance.h"
@@ -50,7 +52,7 @@ int main(int argc, char** argv) {
   }
   if (only_check) return check(*config);
 
-  Log log{config->log_level};
+  sluice::Log log{STDERR_FILENO, config->log_level};
   auto node = Appliance::start(*config, log);
   if (!node) {
     fmt::print(stderr, "sluiced: {}\n", node.error().text);
