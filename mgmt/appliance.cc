@@ -137,9 +137,9 @@ void Appliance::on_signals() {
   while (read(signals_, &info, sizeof info) == sizeof info) {
     if (info.ssi_signo == SIGHUP) {
       if (access_) access_->reopen();
-      log_.info(fmt::format("log files opened anew");
+      log_.info("log files opened anew");
     } else if (draining_) {
-      log_.info("second signal: leaving at once"));
+      log_.info("second signal: leaving at once");
       ended_ = true;
     } else {
       begin_drain(config_.drain_timeout, "signal");

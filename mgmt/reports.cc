@@ -151,8 +151,10 @@ Offset<fb::StatsReport> report_stats(FlatBufferBuilder& out, const ReportSources
   const Policy policy = from.publisher.current();
   std::vector<Offset<fb::ObjectStats>> objects;
   const auto wanted = [&](ObjectKind kind) {
-    return !request.kinds() || request.kinds()->size() == 0 ||
-           std::ranges::find(*request.kinds(), static_cast<std::uint8_t>(kind)) != request.kinds()->end();
+    if (!request.kinds() || request.kinds()->size() == 0) return true;
+    for (const auto named : *request.kinds())
+      if (static_cast<ObjectKind>(named) == kind) return true;
+    return false;
   };
   const auto add = [&](ObjectKind kind, std::uint32_t id, const std::string& name) {
     const ObjectFigures f = from.baselines.now(from.plane, kind, id);
