@@ -11,7 +11,7 @@
 #include "dataplane/port/remote_port.h"
 #include "l4/forward.h"
 #include "l7/exchanges.h"
-#include "l7/host_egress.h"
+#include "l4/tcp/host_egress.h"
 
 namespace sluice {
 
@@ -95,7 +95,7 @@ class Pipeline {
   std::vector<std::unique_ptr<TxQueue>> queues_;
   std::vector<TxQueue*> queue_of_port_;
   Host host_;
-  HostEgress egress_;
+  tcp::HostEgress egress_;
   tcp::Stack tcp_;
   tls::Sessions tls_;
   Forwarder forwarder_;

@@ -14,7 +14,7 @@ class HostEgress final : public Egress {
 
   Path path(const IpAddress& local, const IpAddress& remote, PathCache& cache) override {
     NextHop hop = std::bit_cast<NextHop>(cache);
-    if (!hop) hop = host_.route(remote);
+    if (!host_.current(hop)) hop = host_.route(remote);
     cache = std::bit_cast<PathCache>(hop);
     if (!hop) return {};
     const PortCaps& caps = host_.caps(hop);

@@ -19,7 +19,7 @@ class Pieces final : public Node {
     HostLimits limits;
     limits.announces = false;
     host_ = std::make_unique<Host>(routes_, queue_of_port_, buffers, counters_, limits);
-    egress_ = std::make_unique<HostEgress>(*host_);
+    egress_ = std::make_unique<tcp::HostEgress>(*host_);
     tcp_ = std::make_unique<tcp::Stack>(tcp::Config{.connections = 64, .handshakes = 64, .time_waits = 64, .transmit_records = 256},
                                         buffers, counters_, Nanos{1});
     forwarder_ = std::make_unique<Forwarder>(Forwarder::Config{.flows = 256}, addresses_, stats_, counters_);
@@ -115,7 +115,7 @@ class Pieces final : public Node {
   std::vector<std::unique_ptr<TxQueue>> queues_;
   std::vector<TxQueue*> queue_of_port_;
   std::unique_ptr<Host> host_;
-  std::unique_ptr<HostEgress> egress_;
+  std::unique_ptr<tcp::HostEgress> egress_;
   std::unique_ptr<tcp::Stack> tcp_;
   std::unique_ptr<Forwarder> forwarder_;
   Lanes lanes_;

@@ -10,7 +10,7 @@
 #include "dataplane/net/host.h"
 #include "l4/forward.h"
 #include "l4/tcp/stack.h"
-#include "l7/host_egress.h"
+#include "l4/tcp/host_egress.h"
 #include "tests/support/packet_text.h"
 
 namespace sluice::test {
