@@ -18,8 +18,9 @@ namespace sluice {
 namespace {
 
 constexpr const char* library_name = "libIPSec_MB.so.1";
-constexpr const char* library_folders[] = {"/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib",
-                                           "/usr/local/lib64", "/lib/x86_64-linux-gnu"};
+constexpr const char* library_folders[] = {
+    "/usr/lib/x86_64-linux-gnu", "/usr/lib64",           "/usr/lib", "/usr/local/lib",
+    "/usr/local/lib64",          "/lib/x86_64-linux-gnu"};
 
 static_assert(sizeof(gcm_key_data) <= sizeof(AeadKey));
 static_assert(sizeof(gcm_context_data) <= sizeof(AeadRun::context));
@@ -208,8 +209,12 @@ void Engine::finish_seal(AeadRun& run, std::uint8_t* tag) {
 bool Engine::finish_open(AeadRun& run, const std::uint8_t* tag) {
   std::uint8_t computed[aead_tag_size];
   switch (run.aead) {
-    case Aead::aes128_gcm: IMB_AES128_GCM_DEC_FINALIZE(manager_, gcm(*run.key), gcm(run), computed, aead_tag_size); break;
-    case Aead::aes256_gcm: IMB_AES256_GCM_DEC_FINALIZE(manager_, gcm(*run.key), gcm(run), computed, aead_tag_size); break;
+    case Aead::aes128_gcm:
+      IMB_AES128_GCM_DEC_FINALIZE(manager_, gcm(*run.key), gcm(run), computed, aead_tag_size);
+      break;
+    case Aead::aes256_gcm:
+      IMB_AES256_GCM_DEC_FINALIZE(manager_, gcm(*run.key), gcm(run), computed, aead_tag_size);
+      break;
     case Aead::chacha20_poly1305:
       IMB_CHACHA20_POLY1305_DEC_FINALIZE(manager_, chacha(run), computed, aead_tag_size);
       wipe(run.context, sizeof run.context);

@@ -1,9 +1,9 @@
 // engine.h - authenticated encryption and hashing by Intel IPsec-MB, one engine a worker.
-// Every call of IPsec-MB 1.3 writes one process-wide error word, which two cores would fight for: so each engine loads a
-// private copy of the library, and the program is not linked with it. AES-GCM goes through the direct scatter-gather calls,
-// ChaCha20-Poly1305 likewise; all work piece by piece from any source to any destination, in place where both are equal.
-// Opening hands out bytes before the tag was checked: the caller releases none of them until finish_open() said yes.
-// Owner: one worker (or a test). Built at start: opening allocates and enters the kernel, nothing else does.
+// Every call of IPsec-MB 1.3 writes one process-wide error word, which two cores would fight for: so each engine loads
+// a private copy of the library, and the program is not linked with it. AES-GCM goes through the direct scatter-gather
+// calls, ChaCha20-Poly1305 likewise; all work piece by piece from any source to any destination, in place where both
+// are equal. Opening hands out bytes before the tag was checked: the caller releases none of them until finish_open()
+// said yes. Owner: one worker (or a test). Built at start: opening allocates and enters the kernel, nothing else does.
 #pragma once
 
 #include <expected>
@@ -34,8 +34,10 @@ enum class CodePath : std::uint8_t { automatic, sse, avx, avx2, avx512 };
 
 class Engine {
  public:
-  // A private copy of libIPSec_MB.so.1 for this engine. The error is the operator's: what is missing and where it was sought.
-  static std::expected<std::unique_ptr<Engine>, std::string> open(Counters& counters, CodePath path = CodePath::automatic);
+  // A private copy of libIPSec_MB.so.1 for this engine. The error is the operator's: what is missing and where it was
+  // sought.
+  static std::expected<std::unique_ptr<Engine>, std::string> open(Counters& counters,
+                                                                  CodePath path = CodePath::automatic);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;

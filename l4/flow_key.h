@@ -53,7 +53,8 @@ inline FlowKey flow_key(const Packet& packet) {
   const Meta& meta = packet.meta();
   if (meta.l3 == L3::ip4) {
     const auto& ip = packet.at<wire::Ip4>(meta.l3_offset);
-    return {ip.source_address(), ip.destination_address(), meta.source_port, meta.destination_port, meta.protocol, 0, 0};
+    return {
+        ip.source_address(), ip.destination_address(), meta.source_port, meta.destination_port, meta.protocol, 0, 0};
   }
   const auto& ip = packet.at<wire::Ip6>(meta.l3_offset);
   return {ip.source_address(), ip.destination_address(), meta.source_port, meta.destination_port, meta.protocol, 0, 0};

@@ -1,6 +1,7 @@
-// flow_phase.h - what a flow's packets say about how long it lives. A pure function of what was seen and the next packet.
-// TCP by flags alone: SYN until the client answers the backend, then established; a FIN either way, or FINs both ways or a
-// RST. Sequence numbers are not looked at, so a forged RST shortens a flow's idle timeout; it ends nothing by itself.
+// flow_phase.h - what a flow's packets say about how long it lives. A pure function of what was seen and the next
+// packet. TCP by flags alone: SYN until the client answers the backend, then established; a FIN either way, or FINs
+// both ways or a RST. Sequence numbers are not looked at, so a forged RST shortens a flow's idle timeout; it ends
+// nothing by itself.
 #pragma once
 
 #include "dataplane/packet/wire/tcp.h"
@@ -29,13 +30,15 @@ constexpr FlowPhase first_phase(Protocol protocol) {
 
 constexpr FlowPhase next_phase(FlowPhase phase, std::uint8_t& seen, Direction direction, std::uint8_t tcp_flags) {
   if (direction == Direction::from_backend) seen |= seen_reply;
-  if (phase == FlowPhase::udp || phase == FlowPhase::udp_one_way) return seen & seen_reply ? FlowPhase::udp : FlowPhase::udp_one_way;
+  if (phase == FlowPhase::udp || phase == FlowPhase::udp_one_way)
+    return seen & seen_reply ? FlowPhase::udp : FlowPhase::udp_one_way;
   if (tcp_flags & wire::Tcp::rst) return FlowPhase::tcp_closed;
   if (tcp_flags & wire::Tcp::fin) seen |= direction == Direction::from_client ? seen_client_fin : seen_backend_fin;
   if (phase == FlowPhase::tcp_closed) return phase;
   if ((seen & seen_client_fin) && (seen & seen_backend_fin)) return FlowPhase::tcp_closed;
   if (seen & (seen_client_fin | seen_backend_fin)) return FlowPhase::tcp_fin;
-  const bool client_answers = direction == Direction::from_client && !(tcp_flags & wire::Tcp::syn) && (seen & seen_reply);
+  const bool client_answers =
+      direction == Direction::from_client && !(tcp_flags & wire::Tcp::syn) && (seen & seen_reply);
   return phase == FlowPhase::tcp_syn && client_answers ? FlowPhase::tcp_established : phase;
 }
 

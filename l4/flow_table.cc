@@ -40,7 +40,8 @@ static_assert(sizeof(FlowEnds) % 8 == 0);
 
 FlowTable::FlowTable(std::uint32_t capacity, FlowHash seeds) : hash_(seeds), capacity_(capacity) {
   CHECK(capacity > 0 && capacity <= capacity_max);
-  // Two keys a flow, and 6 of 10 slots taken on average when the table is full: no key then finds both its buckets full.
+  // Two keys a flow, and 6 of 10 slots taken on average when the table is full: no key then finds both its buckets
+  // full.
   bucket_count_ = capacity / 6 * 2 + 4;
   flows_ = take_memory<Flow>(capacity);
   buckets_ = take_memory<Bucket>(bucket_count_);
@@ -65,7 +66,8 @@ FlowTable::Place FlowTable::place_of(std::uint64_t hash) const {
   return {first, second != first ? second : (first + 1) % bucket_count_, tag ? tag : std::uint16_t{1}};
 }
 
-// A bit for each slot whose tag matches. Tags of slots 8 and 9 stand in the second half-load; what follows them is cut off.
+// A bit for each slot whose tag matches. Tags of slots 8 and 9 stand in the second half-load; what follows them is cut
+// off.
 std::uint32_t FlowTable::matches(const Bucket& bucket, std::uint16_t tag) {
   const __m256i tags = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bucket.tags));
   const __m256i equal = _mm256_cmpeq_epi16(tags, _mm256_set1_epi16(static_cast<short>(tag)));
@@ -114,7 +116,8 @@ void FlowTable::find(std::span<const FlowKey> keys, std::span<FlowRef> out) cons
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const Bucket& first = buckets_[places[i].first];
     out[i] = search(first, keys[i], places[i].tag);
-    if (!out[i] && first.spilled) [[unlikely]] out[i] = search(buckets_[places[i].second], keys[i], places[i].tag);
+    if (!out[i] && first.spilled) [[unlikely]]
+      out[i] = search(buckets_[places[i].second], keys[i], places[i].tag);
   }
 }
 
@@ -123,7 +126,8 @@ bool FlowTable::link(const FlowKey& key, std::uint32_t ref) {
   Bucket &first = buckets_[place.first], &second = buckets_[place.second];
   const std::uint32_t free_first = matches(first, 0), free_second = matches(second, 0);
   // The first bucket, until it is nearly full and the second is emptier.
-  const bool spill = !free_first || (std::popcount(free_first) <= 3 && std::popcount(free_second) > std::popcount(free_first));
+  const bool spill =
+      !free_first || (std::popcount(free_first) <= 3 && std::popcount(free_second) > std::popcount(free_first));
   if (spill && (!free_second || first.spilled == 0xffff)) return false;
   Bucket& bucket = spill ? second : first;
   const int slot = std::countr_zero(spill ? free_second : free_first);
@@ -219,8 +223,8 @@ std::uint32_t FlowTable::list(std::uint32_t from, std::span<FlowRecord> out, std
     auto* at = reinterpret_cast<std::uint64_t*>(&flow.ends);
     for (std::size_t i = 0; i < words.size(); ++i) words[i] = std::atomic_ref{at[i]}.load(std::memory_order_acquire);
     if (sequence.load(std::memory_order_relaxed) != before) continue;
-    out[count++] = {std::bit_cast<FlowEnds>(words), flow.phase.get(), flow.last_ms.get(), flow.timeout_ms.get(),
-                    flow.packets_in.get(), flow.packets_out.get(), flow.bytes_in.get(), flow.bytes_out.get()};
+    out[count++] = {std::bit_cast<FlowEnds>(words), flow.phase.get(),       flow.last_ms.get(),  flow.timeout_ms.get(),
+                    flow.packets_in.get(),          flow.packets_out.get(), flow.bytes_in.get(), flow.bytes_out.get()};
   }
   return from < end ? from : 0;
 }

@@ -1,10 +1,10 @@
 // flow_table.h - the live flows of one worker: found by the key of either direction, a burst at a time.
 //
-// Fixed memory, taken by the constructor. An index of cache-line buckets (10 slots: 16-bit tags compared with SIMD, and a
-// reference to flow and direction) leads to flows of two cache lines: addresses, then 64 bytes of ports and state. A key
-// lives in one of two buckets and is never moved, so inserting costs two buckets at most; it is refused when both are full or
-// all flows are taken. Ageing: expire() walks the flows with a clock hand, a bounded stretch per call; a flow past its
-// timeout that expire() has not reached yet is still found, and expired() tells.
+// Fixed memory, taken by the constructor. An index of cache-line buckets (10 slots: 16-bit tags compared with SIMD, and
+// a reference to flow and direction) leads to flows of two cache lines: addresses, then 64 bytes of ports and state. A
+// key lives in one of two buckets and is never moved, so inserting costs two buckets at most; it is refused when both
+// are full or all flows are taken. Ageing: expire() walks the flows with a clock hand, a bounded stretch per call; a
+// flow past its timeout that expire() has not reached yet is still found, and expired() tells.
 //
 // One writer: the worker that owns it. Any thread may list() and read size() meanwhile, lock-free: a flow's identity is
 // guarded by its sequence number, counters and times are relaxed words. Readers never look at the index.
@@ -45,15 +45,15 @@ struct FlowEnds {
 };
 
 struct alignas(128) Flow {
-  FlowEnds ends;                       // written by the table alone
-  std::uint32_t sequence = 0;          // odd while `ends` or `live` changes
-  SharedWord<std::uint32_t> last_ms;   // last packet, on the clock of the packets' `now`
+  FlowEnds ends;                      // written by the table alone
+  std::uint32_t sequence = 0;         // odd while `ends` or `live` changes
+  SharedWord<std::uint32_t> last_ms;  // last packet, on the clock of the packets' `now`
   SharedWord<std::uint32_t> timeout_ms;
   SharedWord<std::uint32_t> packets_in, packets_out;  // from the client, from the backend; they wrap
   SharedWord<FlowPhase> phase;
   SharedWord<bool> live;
-  std::uint8_t seen = 0;               // the forwarder's notes on what was seen (flow_phase.h)
-  std::uint8_t generation = 0;         // low bits of the policy generation under which it was last checked
+  std::uint8_t seen = 0;        // the forwarder's notes on what was seen (flow_phase.h)
+  std::uint8_t generation = 0;  // low bits of the policy generation under which it was last checked
   SharedWord<std::uint64_t> bytes_in, bytes_out;
 };
 static_assert(sizeof(Flow) == 128);
@@ -133,8 +133,8 @@ class FlowTable {
 
   // Any thread:
   std::uint32_t size() const { return size_.load(std::memory_order_relaxed); }
-  // Copies live flows from place `from` on into out; returns the place to go on from, or 0 at the end. Flows that come and
-  // go meanwhile may be missed; none is torn.
+  // Copies live flows from place `from` on into out; returns the place to go on from, or 0 at the end. Flows that come
+  // and go meanwhile may be missed; none is torn.
   std::uint32_t list(std::uint32_t from, std::span<FlowRecord> out, std::size_t& count) const;
 
  private:

@@ -20,7 +20,9 @@ bool is_opening(const Packet& packet) {
   return (flags & (wire::Tcp::syn | wire::Tcp::ack | wire::Tcp::rst | wire::Tcp::fin)) == wire::Tcp::syn;
 }
 
-void reject(Packet packet, Rejection why, Forwarded& out) { out.rejected[out.rejected_count++] = {std::move(packet), why}; }
+void reject(Packet packet, Rejection why, Forwarded& out) {
+  out.rejected[out.rejected_count++] = {std::move(packet), why};
+}
 
 // A rewritten packet leaves its frame behind. What receive noted in ol_flags is no request for transmit.
 void emit(Packet packet, const IpAddress& destination, Forwarded& out) {
@@ -64,19 +66,23 @@ void Forwarder::forward(std::span<Packet> burst, const Services& services, Nanos
   changed_ = false;
   for (std::size_t i = 0; i < burst.size(); ++i) {
     const Protocol protocol = burst[i].meta().protocol;
-    if (protocol == Protocol::tcp || protocol == Protocol::udp) [[likely]] take(std::move(burst[i]), keys[i], refs[i], turn);
+    if (protocol == Protocol::tcp || protocol == Protocol::udp) [[likely]]
+      take(std::move(burst[i]), keys[i], refs[i], turn);
     else take_error(std::move(burst[i]), turn);
   }
 }
 
 void Forwarder::take(Packet packet, const FlowKey& key, FlowRef ref, Turn& turn) {
-  if (hop_limit(packet) <= 1) [[unlikely]] return reject(std::move(packet), Rejection::hop_limit, turn.out);
+  if (hop_limit(packet) <= 1) [[unlikely]]
+    return reject(std::move(packet), Rejection::hop_limit, turn.out);
   // An earlier packet of the burst may have opened the flow, or ended it.
-  if (!ref || changed_) [[unlikely]] ref = flows_.find(key);
+  if (!ref || changed_) [[unlikely]]
+    ref = flows_.find(key);
   Flow* flow = ref ? &flows_[ref] : nullptr;
   Direction direction = ref ? ref.direction() : Direction::from_client;
   if (flow && !usable(*flow, turn)) flow = nullptr;
-  if (flow && flow->phase.get() == FlowPhase::tcp_closed && direction == Direction::from_client && is_opening(packet)) [[unlikely]] {
+  if (flow && flow->phase.get() == FlowPhase::tcp_closed && direction == Direction::from_client && is_opening(packet))
+      [[unlikely]] {
     close(*flow, Counter::l4_flows_expired);  // the client uses its port again
     flow = nullptr;
   }
@@ -111,7 +117,8 @@ void Forwarder::pass(Packet packet, Flow& flow, Direction direction, Turn& turn)
 void Forwarder::observe(Flow& flow, Direction direction, std::uint8_t tcp_flags, Turn& turn) {
   flow.last_ms.set(turn.now_ms);
   const FlowPhase before = flow.phase.get(), after = next_phase(before, flow.seen, direction, tcp_flags);
-  if (before == after) [[likely]] return;
+  if (before == after) [[likely]]
+    return;
   flow.phase.set(after);
   if (const Service* service = turn.services.by_id(flow.ends.service))
     flow.timeout_ms.set(to_ms(timeout_of(service->timeouts, after)));
@@ -123,7 +130,8 @@ bool Forwarder::usable(Flow& flow, Turn& turn) {
     close(flow, Counter::l4_flows_expired);
     return false;
   }
-  if (flow.generation == turn.generation) [[likely]] return true;
+  if (flow.generation == turn.generation) [[likely]]
+    return true;
   if (revoked(flow, turn.services)) {
     close(flow, Counter::l4_flows_revoked);
     return false;
@@ -159,12 +167,21 @@ Flow* Forwarder::open(Packet& packet, const FlowKey& key, Turn& turn) {
     reject(std::move(packet), Rejection::no_backend, turn.out);
     return nullptr;
   }
-  FlowEnds ends{.client = key.source, .vip = key.destination, .backend = backend->at.address, .local = {},
-                .client_port = key.source_port, .vip_port = key.destination_port,
-                .backend_port = backend->at.port ? backend->at.port : key.destination_port, .local_port = 0,
-                .service = service.id, .endpoint = backend->endpoint, .protocol = key.protocol, .reserved = 0,
+  FlowEnds ends{.client = key.source,
+                .vip = key.destination,
+                .backend = backend->at.address,
+                .local = {},
+                .client_port = key.source_port,
+                .vip_port = key.destination_port,
+                .backend_port = backend->at.port ? backend->at.port : key.destination_port,
+                .local_port = 0,
+                .service = service.id,
+                .endpoint = backend->endpoint,
+                .protocol = key.protocol,
+                .reserved = 0,
                 .network = key.network};
-  const bool assigned = ports_.assign(ends, flows_, turn.now_ms, [&](const Flow& old) { count_end(old, Counter::l4_flows_expired); });
+  const bool assigned =
+      ports_.assign(ends, flows_, turn.now_ms, [&](const Flow& old) { count_end(old, Counter::l4_flows_expired); });
   Flow* flow = assigned ? insert(ends, service, turn) : nullptr;
   if (flow) return flow;
   stats_.service(service.id).refused.add(1);
@@ -226,7 +243,8 @@ void Forwarder::expire(const Services& services, Nanos now) {
   const Nanos passed = now - swept_;
   if (passed.ns <= 0) return;
   // As many flows as it takes to be round once a sweep, at least one, at most the budget.
-  const auto due = static_cast<std::uint64_t>(passed.ns / 1000) * flows_.capacity() / static_cast<std::uint64_t>(config_.sweep.ns / 1000 + 1);
+  const auto due = static_cast<std::uint64_t>(passed.ns / 1000) * flows_.capacity() /
+                   static_cast<std::uint64_t>(config_.sweep.ns / 1000 + 1);
   if (due == 0) return;
   swept_ = now;
   const std::uint32_t now_ms = to_ms(now);

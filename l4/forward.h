@@ -1,12 +1,12 @@
 // forward.h - L4 services of one worker: packets of the forward lane in, rewritten packets out.
-// Looks all flows of a burst up first; a packet without a flow makes one if a service takes it (Maglev, SNAT port). Flows
-// stay with their backend through policy changes while service and backend exist under their ids; weight 0 only keeps new
-// ones away. ICMP errors about a flow are translated and passed on.
+// Looks all flows of a burst up first; a packet without a flow makes one if a service takes it (Maglev, SNAT port).
+// Flows stay with their backend through policy changes while service and backend exist under their ids; weight 0 only
+// keeps new ones away. ICMP errors about a flow are translated and passed on.
 //
 // A TCP packet without a flow that is no SYN is answered by a reset. When the table is full, a flow that nobody has
 // answered yet gives way (evict_tries are looked at); else the packet is dropped and counted. Full-NAT cannot forward
-// without a flow, because replies need its port; the stateless Maglev choice (choose()) is for the modes whose replies do
-// not come back this way. TCP is followed by flags alone (flow_phase.h).
+// without a flow, because replies need its port; the stateless Maglev choice (choose()) is for the modes whose replies
+// do not come back this way. TCP is followed by flags alone (flow_phase.h).
 //
 // Whether a packet fits the MTU of its way out is not asked here; nothing is fragmented.
 // Owner: the worker. Nothing is allocated after the constructor.

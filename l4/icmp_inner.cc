@@ -7,8 +7,8 @@ namespace sluice {
 
 namespace {
 
-constexpr std::size_t error_header = 8;   // type, code, checksum, four bytes by type: the same size in both families
-constexpr std::size_t quoted_least = 8;   // RFC 792: at least 64 bits of the quoted packet's data
+constexpr std::size_t error_header = 8;  // type, code, checksum, four bytes by type: the same size in both families
+constexpr std::size_t quoted_least = 8;  // RFC 792: at least 64 bits of the quoted packet's data
 
 bool has_ports(std::uint8_t protocol) {
   return protocol == static_cast<std::uint8_t>(Protocol::tcp) || protocol == static_cast<std::uint8_t>(Protocol::udp);
@@ -18,8 +18,13 @@ std::optional<IcmpInner> with_ports(const Packet& packet, const IpAddress& sourc
                                     std::uint8_t protocol, std::uint16_t l3, std::uint16_t l4) {
   const std::size_t end = packet.bytes().size();
   if (!has_ports(protocol) || l4 + quoted_least > end) return std::nullopt;
-  const FlowKey key{source, destination, packet.at<Be16>(l4).get(), packet.at<Be16>(static_cast<std::uint16_t>(l4 + 2)).get(),
-                    static_cast<Protocol>(protocol), 0, 0};
+  const FlowKey key{source,
+                    destination,
+                    packet.at<Be16>(l4).get(),
+                    packet.at<Be16>(static_cast<std::uint16_t>(l4 + 2)).get(),
+                    static_cast<Protocol>(protocol),
+                    0,
+                    0};
   return IcmpInner{key, l3, l4, static_cast<std::uint16_t>(end - l4)};
 }
 
@@ -42,8 +47,10 @@ std::optional<IcmpInner> icmp_inner(const Packet& packet) {
     if (l3 + sizeof(wire::Ip4) > end) return std::nullopt;
     const auto& ip = packet.at<wire::Ip4>(l3);
     const std::uint16_t size = ip.header_size();
-    if (ip.version() != 4 || size < sizeof(wire::Ip4) || (ip.fragment.get() & wire::Ip4::offset_mask)) return std::nullopt;
-    return with_ports(packet, ip.source_address(), ip.destination_address(), ip.protocol, l3, static_cast<std::uint16_t>(l3 + size));
+    if (ip.version() != 4 || size < sizeof(wire::Ip4) || (ip.fragment.get() & wire::Ip4::offset_mask))
+      return std::nullopt;
+    return with_ports(packet, ip.source_address(), ip.destination_address(), ip.protocol, l3,
+                      static_cast<std::uint16_t>(l3 + size));
   }
   if (l3 + sizeof(wire::Ip6) > end) return std::nullopt;
   const auto& ip = packet.at<wire::Ip6>(l3);

@@ -1,6 +1,6 @@
 // icmp_inner.h - the packet that an ICMP error speaks about (RFC 792, RFC 4443): enough of it to find its flow.
-// Reads what the error quotes and believes nothing beyond its end. Quoted later fragments and IPv6 extension headers have no
-// ports to find a flow by and give nothing.
+// Reads what the error quotes and believes nothing beyond its end. Quoted later fragments and IPv6 extension headers
+// have no ports to find a flow by and give nothing.
 #pragma once
 
 #include <optional>

@@ -10,7 +10,8 @@ std::expected<LocalAddresses, RuleConflict> LocalAddresses::compile(std::span<co
     if (ranges[i].ports.first > ranges[i].ports.last) return std::unexpected(RuleConflict{i, i});
     for (std::size_t j = 0; j < i; ++j) {
       const PortRange &a = ranges[i].ports, &b = ranges[j].ports;
-      if (ranges[i].address == ranges[j].address && a.first <= b.last && b.first <= a.last) return std::unexpected(RuleConflict{j, i});
+      if (ranges[i].address == ranges[j].address && a.first <= b.last && b.first <= a.last)
+        return std::unexpected(RuleConflict{j, i});
     }
   }
   const auto whole = [](const IpAddress& address) {
@@ -19,12 +20,14 @@ std::expected<LocalAddresses, RuleConflict> LocalAddresses::compile(std::span<co
   std::vector<PrefixPorts::Rule> rules;
   std::vector<IpAddress> ours;
   for (const LocalRange& range : ranges) {
-    rules.push_back({whole(range.address), range.ports, Protocol::none, no_port, static_cast<std::uint32_t>(range.use)});
+    rules.push_back(
+        {whole(range.address), range.ports, Protocol::none, no_port, static_cast<std::uint32_t>(range.use)});
     // A range of all ports leaves nothing to the host; a second rule for the same would be a conflict.
     if (!range.ports.is_any()) ours.push_back(range.address);
   }
   for (const IpAddress& address : addresses) {
-    const bool taken_whole = std::ranges::any_of(ranges, [&](const LocalRange& r) { return r.address == address && r.ports.is_any(); });
+    const bool taken_whole =
+        std::ranges::any_of(ranges, [&](const LocalRange& r) { return r.address == address && r.ports.is_any(); });
     if (!taken_whole) ours.push_back(address);
   }
   std::ranges::sort(ours);

@@ -1,8 +1,7 @@
-// local_addresses.h - which addresses are ours, which of their ports we speak from (SNAT, upstream connections), and which
-// worker owns each such port.
-// The low bits of a local port name its worker, so a reply steers home by a pure function of its destination. An address may
-// serve both uses with disjoint port ranges. Workers need not be a power of two: bit patterns above them stay unused.
-// Immutable after compile(), read by every worker.
+// local_addresses.h - which addresses are ours, which of their ports we speak from (SNAT, upstream connections), and
+// which worker owns each such port. The low bits of a local port name its worker, so a reply steers home by a pure
+// function of its destination. An address may serve both uses with disjoint port ranges. Workers need not be a power of
+// two: bit patterns above them stay unused. Immutable after compile(), read by every worker.
 #pragma once
 
 #include <optional>
@@ -32,7 +31,9 @@ class WorkerPorts {
     count_ = first_ > range.last ? 0 : (range.last - first_) / step_ + 1;
   }
   constexpr std::uint32_t size() const { return count_; }
-  constexpr std::uint16_t operator[](std::uint32_t index) const { return static_cast<std::uint16_t>(first_ + index * step_); }
+  constexpr std::uint16_t operator[](std::uint32_t index) const {
+    return static_cast<std::uint16_t>(first_ + index * step_);
+  }
 
  private:
   std::uint32_t first_ = 0, step_ = 1, count_ = 0;
@@ -55,7 +56,8 @@ class LocalAddresses {
   static std::expected<LocalAddresses, RuleConflict> compile(std::span<const IpAddress> addresses,
                                                              std::span<const LocalRange> ranges);
 
-  // What an address and port of ours are used for (host: none of our own flows), or nothing when the address is not ours.
+  // What an address and port of ours are used for (host: none of our own flows), or nothing when the address is not
+  // ours.
   std::optional<LocalUse> find(const IpAddress& address, std::uint16_t port) const {
     PrefixPorts::Match match;
     if (!match_.find(address, port, Protocol::none, no_port, match)) return std::nullopt;

@@ -10,8 +10,8 @@ namespace sluice {
 
 namespace {
 
-// Mixes a backend's address and port into 64 bits (splitmix64's finaliser over each word). Fixed for ever: nodes of a fleet
-// must agree.
+// Mixes a backend's address and port into 64 bits (splitmix64's finaliser over each word). Fixed for ever: nodes of a
+// fleet must agree.
 std::uint64_t identity(const Endpoint& at, std::uint64_t seed) {
   std::uint64_t words[3] = {0, 0, at.port};
   std::memcpy(words, at.address.bytes.data(), 16);
@@ -25,9 +25,10 @@ std::uint64_t identity(const Endpoint& at, std::uint64_t seed) {
   return z;
 }
 
-// A backend's walk through the slots: all of them, in an order of its own. The paper's walk (offset + j * skip) leaves two
-// backends with near or related skips at each other's heels, and a removal then moves up to 1.3 % of the others' slots.
-// Steps of that walk through the modular inverse, x -> factor / x + shift, are as cheap and keep no such company.
+// A backend's walk through the slots: all of them, in an order of its own. The paper's walk (offset + j * skip) leaves
+// two backends with near or related skips at each other's heels, and a removal then moves up to 1.3 % of the others'
+// slots. Steps of that walk through the modular inverse, x -> factor / x + shift, are as cheap and keep no such
+// company.
 struct Candidate {
   std::uint64_t order;  // by which backends take turns
   std::uint32_t step, skip, factor, shift;

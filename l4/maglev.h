@@ -1,7 +1,7 @@
 // maglev.h - Maglev consistent hashing (Eisenbud et al., NSDI 2016, section 3.4), weighted.
-// A table of M slots (a prime), each naming a backend; a flow's hash picks the slot. Backends of equal weight differ by at
-// most one slot; when one goes, the slots of the others hardly move. A backend's order of preference comes from its address
-// and port, so every worker and every node of a fleet builds the same table whatever the order of the input.
+// A table of M slots (a prime), each naming a backend; a flow's hash picks the slot. Backends of equal weight differ by
+// at most one slot; when one goes, the slots of the others hardly move. A backend's order of preference comes from its
+// address and port, so every worker and every node of a fleet builds the same table whatever the order of the input.
 // Built by management, immutable afterwards, read by any thread.
 #pragma once
 

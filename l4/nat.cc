@@ -54,7 +54,8 @@ ChecksumDelta write_ip(Packet& packet, L3 l3, std::uint16_t offset, const Ends& 
 }
 
 // Fills in the ports and corrects the checksum, if `size` bytes reach as far as it.
-void write_ports(Packet& packet, std::uint16_t offset, Protocol protocol, const Ends& to, ChecksumDelta delta, std::size_t size) {
+void write_ports(Packet& packet, std::uint16_t offset, Protocol protocol, const Ends& to, ChecksumDelta delta,
+                 std::size_t size) {
   auto* ports = packet.data() + offset;
   const Be16 after[2] = {Be16{to.source_port}, Be16{to.destination_port}};
   delta.change({ports, 4}, {reinterpret_cast<const std::uint8_t*>(after), 4});

@@ -1,6 +1,6 @@
 // nat.h - full-NAT: SNAT ports of one worker, and the rewriting of TCP and UDP packets in place (RFC 1624, RFC 3022,
-// RFC 4787 where it speaks of headers). IPv4 and IPv6, both ends of one family. UDP over IPv4 without checksum stays so.
-// Options, payload and traffic class pass untouched.
+// RFC 4787 where it speaks of headers). IPv4 and IPv6, both ends of one family. UDP over IPv4 without checksum stays
+// so. Options, payload and traffic class pass untouched.
 #pragma once
 
 #include "dataplane/base/hash.h"
@@ -11,16 +11,16 @@
 namespace sluice {
 
 // The local addresses and ports that a worker gives to flows. A port is in use towards one backend only: flows to
-// different backends may share it. Which are free is not kept here: the flow table knows, and a candidate is tried by looking
-// up the key that its replies would have. Candidates rotate per backend, so a port rests as long as possible before it is
-// used again towards the same one.
+// different backends may share it. Which are free is not kept here: the flow table knows, and a candidate is tried by
+// looking up the key that its replies would have. Candidates rotate per backend, so a port rests as long as possible
+// before it is used again towards the same one.
 class SnatPorts {
  public:
   static constexpr unsigned tries = 64;  // candidates looked at before a flow is refused
 
   SnatPorts(const LocalAddresses& addresses, unsigned worker, unsigned workers);
-  // Fills ends.local and ends.local_port for the backend in `ends`; false when none of the candidates is free. A flow in the
-  // way that is past its timeout is removed for it: released(const Flow&) is called before.
+  // Fills ends.local and ends.local_port for the backend in `ends`; false when none of the candidates is free. A flow
+  // in the way that is past its timeout is removed for it: released(const Flow&) is called before.
   template <typename F>
   bool assign(FlowEnds& ends, FlowTable& flows, std::uint32_t now_ms, F&& released) {
     const Family& family = family_of(ends.backend);
@@ -59,12 +59,12 @@ class SnatPorts {
   std::unique_ptr<std::uint32_t[]> cursors_;
 };
 
-// Gives a packet of the flow the addresses and ports of its other side, corrects its checksums and takes one from its hop
-// limit, which must be above 1. The packet's first segment must be ours alone.
+// Gives a packet of the flow the addresses and ports of its other side, corrects its checksums and takes one from its
+// hop limit, which must be above 1. The packet's first segment must be ours alone.
 void translate(Packet& packet, const Flow& flow, Direction direction);
-// The same for an ICMP error about a packet of the flow that had left towards the side which the error comes from: outer
-// addresses, the packet inside, and all checksums. The error then says that it comes from the flow's other end, not from
-// the router that made it, whose address may mean nothing on the other side.
+// The same for an ICMP error about a packet of the flow that had left towards the side which the error comes from:
+// outer addresses, the packet inside, and all checksums. The error then says that it comes from the flow's other end,
+// not from the router that made it, whose address may mean nothing on the other side.
 void translate_error(Packet& packet, const Flow& flow, Direction direction, const IcmpInner& inner);
 
 }  // namespace sluice

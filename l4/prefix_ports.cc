@@ -23,8 +23,8 @@ constexpr std::uint32_t level_shift = 0, protocol_shift = 8, port_shift = 16;
 
 }  // namespace
 
-PrefixPorts::Probe PrefixPorts::probe_of(const Level& level, std::size_t index, const IpAddress& address, std::uint16_t port,
-                                         Protocol protocol) {
+PrefixPorts::Probe PrefixPorts::probe_of(const Level& level, std::size_t index, const IpAddress& address,
+                                         std::uint16_t port, Protocol protocol) {
   Probe probe;
   std::memcpy(probe.address, address.bytes.data(), 16);
   probe.address[0] &= level.mask[0];
@@ -45,13 +45,15 @@ const PrefixPorts::Slot* PrefixPorts::slot_of(const Probe& probe) const {
   const std::size_t mask = slots_.size() - 1;
   for (std::size_t at = hash(probe) & mask; slots_[at].count; at = (at + 1) & mask) {
     const Slot& slot = slots_[at];
-    if (slot.address[0] == probe.address[0] && slot.address[1] == probe.address[1] && slot.port_and_level == probe.port_and_level)
+    if (slot.address[0] == probe.address[0] && slot.address[1] == probe.address[1] &&
+        slot.port_and_level == probe.port_and_level)
       return &slot;
   }
   return nullptr;
 }
 
-bool PrefixPorts::find(const IpAddress& destination, std::uint16_t port, Protocol protocol, PortId ingress, Match& out) const {
+bool PrefixPorts::find(const IpAddress& destination, std::uint16_t port, Protocol protocol, PortId ingress,
+                       Match& out) const {
   const bool v4 = destination.is_v4();
   for (std::size_t i = 0; i < levels_.size(); ++i) {
     const Level& level = levels_[i];
@@ -93,8 +95,8 @@ std::expected<PrefixPorts, RuleConflict> PrefixPorts::compile(std::span<const Ru
       return l.bits == bits_of(rule.destination) && l.v4 == rule.destination.address.is_v4() &&
              l.single_port == (rule.ports.width() == 1);
     });
-    const Probe probe = probe_of(*level, static_cast<std::size_t>(level - table.levels_.begin()), rule.destination.address,
-                                 rule.ports.first, rule.protocol);
+    const Probe probe = probe_of(*level, static_cast<std::size_t>(level - table.levels_.begin()),
+                                 rule.destination.address, rule.ports.first, rule.protocol);
     groups[{probe.address[0], probe.address[1], probe.port_and_level}].push_back(i);
   }
   std::size_t slot_count = 2;
@@ -111,8 +113,10 @@ std::expected<PrefixPorts, RuleConflict> PrefixPorts::compile(std::span<const Ru
     const Probe probe{{std::get<0>(key), std::get<1>(key)}, std::get<2>(key)};
     std::size_t at = hash(probe) & (slot_count - 1);
     while (table.slots_[at].count) at = (at + 1) & (slot_count - 1);
-    table.slots_[at] = {{probe.address[0], probe.address[1]}, probe.port_and_level,
-                        static_cast<std::uint32_t>(table.entries_.size()), static_cast<std::uint32_t>(members.size())};
+    table.slots_[at] = {{probe.address[0], probe.address[1]},
+                        probe.port_and_level,
+                        static_cast<std::uint32_t>(table.entries_.size()),
+                        static_cast<std::uint32_t>(members.size())};
     for (const std::size_t i : members) table.entries_.push_back({rules[i].ports, rules[i].ingress, rules[i].value});
   }
   return table;

@@ -1,7 +1,7 @@
 // prefix_ports.h - finds the rule for a destination: the longest prefix wins, then the narrower port range, then a rule
 // for one ingress port over a rule for any. The matcher behind Listeners and Services.
-// Compiled once from rules, immutable, read by any thread. A look-up costs a probe per distinct prefix length in use (two
-// where both single ports and ranges occur at that length), whatever the number of rules.
+// Compiled once from rules, immutable, read by any thread. A look-up costs a probe per distinct prefix length in use
+// (two where both single ports and ranges occur at that length), whatever the number of rules.
 #pragma once
 
 #include <expected>
@@ -69,7 +69,8 @@ class PrefixPorts {
     std::uint64_t address[2];
     std::uint32_t port_and_level;
   };
-  static Probe probe_of(const Level& level, std::size_t index, const IpAddress& address, std::uint16_t port, Protocol protocol);
+  static Probe probe_of(const Level& level, std::size_t index, const IpAddress& address, std::uint16_t port,
+                        Protocol protocol);
   static std::uint64_t hash(const Probe& probe);
   const Slot* slot_of(const Probe& probe) const;
 

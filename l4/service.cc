@@ -21,7 +21,8 @@ void check_backends(const ServiceSpec& spec, std::size_t at, std::vector<Service
   std::map<EndpointId, std::size_t> seen;
   for (std::size_t i = 0; i < spec.backends.size(); ++i) {
     const Backend& backend = spec.backends[i];
-    if (backend.at.address.is_unspecified() || backend.at.address.is_multicast()) errors.push_back({Kind::backend_address, at, i});
+    if (backend.at.address.is_unspecified() || backend.at.address.is_multicast())
+      errors.push_back({Kind::backend_address, at, i});
     if (backend.at.address.is_v4() != spec.vip.address.is_v4()) errors.push_back({Kind::backend_family, at, i});
     if (!seen.emplace(backend.endpoint, i).second) errors.push_back({Kind::duplicate_backend, at, i});
   }
@@ -30,7 +31,8 @@ void check_backends(const ServiceSpec& spec, std::size_t at, std::vector<Service
 void check(const ServiceSpec& spec, std::size_t at, std::vector<ServiceError>& errors) {
   if (spec.protocol != Protocol::tcp && spec.protocol != Protocol::udp) errors.push_back({Kind::protocol, at});
   if (spec.ports.first > spec.ports.last) errors.push_back({Kind::ports, at});
-  if (!maglev_size_is_good(spec.maglev_size) || spec.backends.size() > spec.maglev_size) errors.push_back({Kind::maglev_size, at});
+  if (!maglev_size_is_good(spec.maglev_size) || spec.backends.size() > spec.maglev_size)
+    errors.push_back({Kind::maglev_size, at});
   if (!timeouts_are_good(spec.timeouts)) errors.push_back({Kind::timeout, at});
   check_backends(spec, at, errors);
 }
@@ -58,7 +60,8 @@ std::string_view to_text(ServiceError::Kind kind) {
     case Kind::duplicate_id: return "has the same id as another service";
     case Kind::protocol: return "protocol is neither TCP nor UDP";
     case Kind::ports: return "first port is above the last";
-    case Kind::maglev_size: return "Maglev size is not a prime between 3 and 16777213, or is less than the number of backends";
+    case Kind::maglev_size:
+      return "Maglev size is not a prime between 3 and 16777213, or is less than the number of backends";
     case Kind::too_many_backends: return "more than 65535 backends";
     case Kind::backend_family: return "backend is of another address family than the VIP";
     case Kind::duplicate_backend: return "backend is named twice";
@@ -72,7 +75,8 @@ const Backend* Service::find(EndpointId endpoint) const {
   return find_by(backends, by_endpoint_, &Backend::endpoint, endpoint);
 }
 
-std::expected<Services, std::vector<ServiceError>> Services::compile(std::vector<ServiceSpec> specs, std::uint64_t generation) {
+std::expected<Services, std::vector<ServiceError>> Services::compile(std::vector<ServiceSpec> specs,
+                                                                     std::uint64_t generation) {
   std::vector<ServiceError> errors;
   std::map<ServiceId, std::size_t> ids;
   std::vector<PrefixPorts::Rule> rules;
@@ -84,7 +88,8 @@ std::expected<Services, std::vector<ServiceError>> Services::compile(std::vector
   }
   if (!errors.empty()) return std::unexpected(std::move(errors));
   auto match = PrefixPorts::compile(rules);
-  if (!match) return std::unexpected(std::vector<ServiceError>{{Kind::conflict, match.error().second, match.error().first}});
+  if (!match)
+    return std::unexpected(std::vector<ServiceError>{{Kind::conflict, match.error().second, match.error().first}});
 
   Services out;
   out.match_ = std::move(*match);

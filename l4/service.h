@@ -1,8 +1,8 @@
 // service.h - L4 services as the packet path sees them: a virtual address (or prefix), ports and protocol, the backends
-// behind it, how packets are forwarded and how long idle flows live. Compiled from policy, immutable, swapped as a whole;
-// read by every worker.
-// Forwarding: full-NAT today. The form is meant for NAT, DSR, IPIP and GUE as well: a mode per service, one Maglev choice.
-// VIP and backends are of one family; NAT46 and NAT64 are not there yet, compile() refuses them.
+// behind it, how packets are forwarded and how long idle flows live. Compiled from policy, immutable, swapped as a
+// whole; read by every worker. Forwarding: full-NAT today. The form is meant for NAT, DSR, IPIP and GUE as well: a mode
+// per service, one Maglev choice. VIP and backends are of one family; NAT46 and NAT64 are not there yet, compile()
+// refuses them.
 #pragma once
 
 #include <optional>
@@ -32,7 +32,7 @@ struct FlowTimeouts {
 struct ServiceSpec {
   ServiceId id = 0;
   Prefix vip{};
-  PortRange ports{};  // default: any port
+  PortRange ports{};                  // default: any port
   Protocol protocol = Protocol::tcp;  // tcp or udp
   ForwardMode mode = ForwardMode::full_nat;
   FlowTimeouts timeouts{};
@@ -42,11 +42,11 @@ struct ServiceSpec {
 
 struct ServiceError {
   enum class Kind : std::uint8_t {
-    conflict,           // `other` asks for the same packets
-    duplicate_id,       // `other` has the same id
-    protocol,           // neither TCP nor UDP
-    ports,              // first above last
-    maglev_size,        // not a prime within bounds, or fewer slots than backends
+    conflict,      // `other` asks for the same packets
+    duplicate_id,  // `other` has the same id
+    protocol,      // neither TCP nor UDP
+    ports,         // first above last
+    maglev_size,   // not a prime within bounds, or fewer slots than backends
     too_many_backends,
     backend_family,     // backend number `other` is of another family than the VIP
     duplicate_backend,  // backend number `other` has an endpoint id that an earlier one has
@@ -82,9 +82,10 @@ struct ServiceMatch {
 class Services {
  public:
   Services() = default;
-  // All errors at once. `generation` must differ between any two sets that a forwarder is shown: what a flow learnt from
-  // one set is checked again under the next.
-  static std::expected<Services, std::vector<ServiceError>> compile(std::vector<ServiceSpec> specs, std::uint64_t generation);
+  // All errors at once. `generation` must differ between any two sets that a forwarder is shown: what a flow learnt
+  // from one set is checked again under the next.
+  static std::expected<Services, std::vector<ServiceError>> compile(std::vector<ServiceSpec> specs,
+                                                                    std::uint64_t generation);
 
   std::optional<ServiceMatch> find(const IpAddress& destination, std::uint16_t port, Protocol protocol) const;
   const Service* by_id(ServiceId id) const;

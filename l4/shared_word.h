@@ -1,4 +1,5 @@
-// shared_word.h - a word that one worker writes and any thread may read: relaxed, no read-modify-write, plain moves on x86.
+// shared_word.h - a word that one worker writes and any thread may read: relaxed, no read-modify-write, plain moves on
+// x86.
 #pragma once
 
 #include <atomic>

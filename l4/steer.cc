@@ -21,7 +21,8 @@ Decision unclaimed(const IpAddress& destination, std::optional<LocalUse> use, co
 }
 
 // Steps 3 to 6 for a key as received. `hash` is the tuple's symmetric hash.
-Decision steer_flow(const FlowKey& key, std::uint32_t hash, PortId ingress, bool handed_off, const SteerTables& tables) {
+Decision steer_flow(const FlowKey& key, std::uint32_t hash, PortId ingress, bool handed_off,
+                    const SteerTables& tables) {
   const auto use = tables.addresses.find(key.destination, key.destination_port);
   const bool tcp = key.protocol == Protocol::tcp;
   std::uint16_t owner = owner_of_hash(hash, tables.workers);
@@ -53,7 +54,8 @@ Decision steer_error(const Packet& packet, const SteerTables& tables) {
   const auto inner = icmp_inner(packet);
   if (!inner) return host;
   const FlowKey key = inner->key.reversed();
-  const std::uint32_t hash = tuple_hash(key.source, key.source_port, key.destination, key.destination_port, key.protocol);
+  const std::uint32_t hash =
+      tuple_hash(key.source, key.source_port, key.destination, key.destination_port, key.protocol);
   const Decision flow = steer_flow(key, hash, packet.meta().port, packet.meta().handed_off, tables);
   if (flow.lane == Lane::forward || flow.lane == Lane::other) return flow;
   return host;
@@ -77,7 +79,9 @@ bool SteerExceptions::insert(const FlowKey& key, std::uint16_t worker) {
   const std::uint64_t tag = tag_of(key);
   for (auto& slot : bucket(tag).slots) {
     std::uint64_t found = slot.load(std::memory_order_relaxed);
-    if ((found & ~std::uint64_t{0xff}) == tag && slot.compare_exchange_strong(found, tag | worker, std::memory_order_release)) return true;
+    if ((found & ~std::uint64_t{0xff}) == tag &&
+        slot.compare_exchange_strong(found, tag | worker, std::memory_order_release))
+      return true;
   }
   for (auto& slot : bucket(tag).slots) {
     std::uint64_t free = 0;

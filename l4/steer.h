@@ -1,21 +1,22 @@
-// steer.h - puts every parsed packet of a burst into exactly one lane: dropped with a reason, another worker, host, forward
-// (L4 services), local (TCP termination) or the exception port.
+// steer.h - puts every parsed packet of a burst into exactly one lane: dropped with a reason, another worker, host,
+// forward (L4 services), local (TCP termination) or the exception port.
 //
-// A pure function of the packet and the tables. Owner of a flow: the worker bits of the destination port where destination
-// and port are ours to speak from (local_addresses.h), else the symmetric hash of the tuple, overridden by the
-// exceptions. Lane, in this order:
+// A pure function of the packet and the tables. Owner of a flow: the worker bits of the destination port where
+// destination and port are ours to speak from (local_addresses.h), else the symmetric hash of the tuple, overridden by
+// the exceptions. Lane, in this order:
 //   1. ARP, and ICMP that is no error (echo, ND): host, on the worker that received it.
 //   2. ICMP errors: by the packet inside, to the owner of its flow; forward for SNAT'ed flows and services, else host.
 //   3. A port that we speak from: forward (SNAT) or local (upstream).
 //   4. A listener or a service that matches, the longer prefix first, the listener when equal. Neither asks whether the
 //      destination is ours.
 //   5. A TCP connection that this worker has although no listener matches any more: local.
-//   6. Our addresses, multicast, broadcast, protocols that nothing here speaks: the exception port if there is one. Without
+//   6. Our addresses, multicast, broadcast, protocols that nothing here speaks: the exception port if there is one.
+//   Without
 //      one, what is for our addresses goes to host: the pipeline answers TCP with the stack's RST and UDP with port
 //      unreachable. Anything else is not for us: a counted drop.
 // Fragments of TCP and UDP are dropped and counted, until dataplane/net reassembles.
-// A packet that was handed off is never handed off again. Thread: the worker's own; tables are shared and immutable, except
-// the exceptions, which are lock-free.
+// A packet that was handed off is never handed off again. Thread: the worker's own; tables are shared and immutable,
+// except the exceptions, which are lock-free.
 #pragma once
 
 #include <array>
@@ -35,8 +36,8 @@ constexpr std::uint16_t owner_of_hash(std::uint32_t hash, unsigned workers) {
   return static_cast<std::uint16_t>(std::uint64_t{hash} * workers >> 32);
 }
 
-// Flows whose owner is not the one of their hash (an upstream leg that speaks from the client's address). Lock-free, any
-// number of writers and readers; fixed size; a full bucket refuses. Both directions of a flow are one entry.
+// Flows whose owner is not the one of their hash (an upstream leg that speaks from the client's address). Lock-free,
+// any number of writers and readers; fixed size; a full bucket refuses. Both directions of a flow are one entry.
 class SteerExceptions {
  public:
   explicit SteerExceptions(std::uint32_t capacity);
@@ -74,7 +75,7 @@ struct SteerTables {
   const LocalAddresses& addresses;
   const SteerExceptions* exceptions = nullptr;
   const OwnConnections* connections = nullptr;
-  std::uint16_t self = 0;     // this worker
+  std::uint16_t self = 0;  // this worker
   std::uint16_t workers = 1;
   bool exception_port = false;
 };

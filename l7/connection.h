@@ -1,7 +1,7 @@
 // connection.h - one TCP connection that speaks HTTP: a client's to us, or ours to an upstream endpoint.
-// Bytes move  TCP -> cipher -> (TLS) -> in -> decoder -> exchange  and  exchange -> out -> (TLS) -> TCP.  Without TLS the
-// first two are one. What is in `cipher` and `in` stays charged to the TCP connection until it is passed on, so that a slow
-// reader closes the window of the fast writer. Plain data in a fixed pool; one worker.
+// Bytes move  TCP -> cipher -> (TLS) -> in -> decoder -> exchange  and  exchange -> out -> (TLS) -> TCP.  Without TLS
+// the first two are one. What is in `cipher` and `in` stays charged to the TCP connection until it is passed on, so
+// that a slow reader closes the window of the fast writer. Plain data in a fixed pool; one worker.
 #pragma once
 
 #include "crypto/tls/session.h"
@@ -21,36 +21,36 @@ struct Connection {
     connecting,   // upstream: TCP's handshake is under way
     handshaking,  // TLS's handshake is under way
     open,
-    lingering,    // all is sent, our FIN behind it; what still comes is dropped until the peer's FIN or the deadline
+    lingering,  // all is sent, our FIN behind it; what still comes is dropped until the peer's FIN or the deadline
   };
 
   Connection(Side side, const http::Limits& limits)
       : decoder(side == Side::client ? http::Role::server : http::Role::client, limits), side(side) {}
 
   tcp::ConnId tcp;
-  tls::SessionId tls;              // none: plain
+  tls::SessionId tls;  // none: plain
   http::H1Decoder decoder;
   Chain cipher, in, out;
-  std::uint32_t held = 0;          // bytes that TCP handed over and that are not yet consumed
+  std::uint32_t held = 0;                 // bytes that TCP handed over and that are not yet consumed
   std::uint32_t object = policy::no_id;   // listener or endpoint
   std::uint32_t cluster = policy::no_id;  // of an upstream connection
-  std::uint32_t requests = 0;      // begun on this connection
-  ExchangeId exchange;             // HTTP/1.1: the one under way
+  std::uint32_t requests = 0;             // begun on this connection
+  ExchangeId exchange;                    // HTTP/1.1: the one under way
   // Upstream and idle: neighbours in the endpoint's list.
   std::uint32_t idle_next = Handle<Connection>::none, idle_previous = Handle<Connection>::none;
   Nanos last_active{};
   Side side;
   State state = State::open;
   bool secure : 1 = false;
-  bool idle : 1 = false;           // upstream: in its pool
-  bool ended : 1 = false;          // the peer sent all that it will send (FIN, or close_notify)
-  bool blocked : 1 = false;        // somebody waits for room to write
-  bool close_when_sent : 1 = false;// end the connection as soon as `out` is sealed and sent
-  bool truncate : 1 = false;       // and without close_notify, since the message is not whole
-  bool dirty : 1 = false;          // stands in the list of those with bytes to seal and send
-  bool again : 1 = false;          // stands in the list of those to be looked at in the next turn
-  bool counted : 1 = false;        // holds permits and counts as active
-  bool own_use : 1 = false;        // speaks from the client's address: never pooled
+  bool idle : 1 = false;             // upstream: in its pool
+  bool ended : 1 = false;            // the peer sent all that it will send (FIN, or close_notify)
+  bool blocked : 1 = false;          // somebody waits for room to write
+  bool close_when_sent : 1 = false;  // end the connection as soon as `out` is sealed and sent
+  bool truncate : 1 = false;         // and without close_notify, since the message is not whole
+  bool dirty : 1 = false;            // stands in the list of those with bytes to seal and send
+  bool again : 1 = false;            // stands in the list of those to be looked at in the next turn
+  bool counted : 1 = false;          // holds permits and counts as active
+  bool own_use : 1 = false;          // speaks from the client's address: never pooled
 };
 using ConnectionId = Handle<Connection>;
 

@@ -97,7 +97,8 @@ Exchange* Exchanges::begin(Connection& c) {
   x->log.generation = policy_->generation;
   connection_timers_.arm(connections_.index_of(&c), now_ + listeners_[c.object].timeouts.request_header);
   if (deps_.trace && deps_.trace->on()) [[unlikely]] {
-    x->story = deps_.trace->match(x->log.client.address, x->log.client.port, x->log.local.address, x->log.local.port, Protocol::tcp);
+    x->story = deps_.trace->match(x->log.client.address, x->log.client.port, x->log.local.address, x->log.local.port,
+                                  Protocol::tcp);
     tell(*x, c.secure ? "tls" : "tcp", "bytes for listener from ", to_text(x->log.client).view());
   }
   return x;
@@ -225,7 +226,8 @@ Exchanges::Step Exchanges::decide(Connection& c, Exchange& x) {
     stats->add(Figure::requests);
     stats->add(Figure::active_requests);
   }
-  if (route->extras && !x.response_rules.copy(route->extras->response_fields, heads_)) return reply(x, 503, ResponseFlag::OM);
+  if (route->extras && !x.response_rules.copy(route->extras->response_fields, heads_))
+    return reply(x, 503, ResponseFlag::OM);
   if (route->clusters.empty()) return act_locally(x, *route);
 
   const policy::ClusterId id = route->choose(static_cast<std::uint32_t>(rng_.next() >> 32));
@@ -259,8 +261,8 @@ bool Exchanges::rewrite(Exchange& x, const route::Route& route) {
   if (!x.request_rules.copy(extras->request_fields, heads_)) return false;
   if (!extras->has_rewrite_path && !extras->has_rewrite_prefix && extras->rewrite_host.empty()) return true;
   const http::Head& head = x.request.head;
-  const std::size_t need = head.path.size() + head.query.size() + extras->rewrite_path.size() + extras->rewrite_prefix.size() +
-                           extras->rewrite_host.size() + 4;
+  const std::size_t need = head.path.size() + head.query.size() + extras->rewrite_path.size() +
+                           extras->rewrite_prefix.size() + extras->rewrite_host.size() + 4;
   if (need > http::HeadBuffers::large_size || !(x.target = heads_.take(static_cast<std::uint32_t>(need)))) return false;
   TextWriter out{x.target.bytes()};
   put_path(out, head, route.prefix_size, extras->has_rewrite_path, extras->rewrite_path, extras->has_rewrite_prefix,
@@ -276,7 +278,8 @@ bool Exchanges::rewrite(Exchange& x, const route::Route& route) {
 Exchanges::Step Exchanges::act_locally(Exchange& x, const route::Route& route) {
   const route::RouteExtras& extras = *route.extras;
   if (extras.has_direct)
-    return reply(x, extras.direct_status, ResponseFlag{}, {.body = extras.direct_body, .content_type = extras.direct_content_type});
+    return reply(x, extras.direct_status, ResponseFlag{},
+                 {.body = extras.direct_body, .content_type = extras.direct_content_type});
   const route::CompiledRedirect& to = extras.redirect;
   const http::Head& head = x.request.head;
   std::uint8_t location[8192];

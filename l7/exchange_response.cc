@@ -59,17 +59,19 @@ void Exchanges::answer(ConnectionId id) {
   }
 }
 
-// Moves what was read of the answer to the client, and ends the exchange when that was all. False when no buffer was free.
+// Moves what was read of the answer to the client, and ends the exchange when that was all. False when no buffer was
+// free.
 bool Exchanges::push_response(Exchange& x) {
   Connection* client = client_of(x);
   if (x.head_waits) {
     const http::Head& head = x.response.head;
     const bool upgrade = head.status == 101;
-    const http::ResponseEdits edits{.fields = head.interim() ? std::span<const http::FieldEdit>{} : x.response_rules.edits(),
-                                    .client_version = x.client_version,
-                                    .close = x.close_client && !head.interim() && !upgrade,
-                                    .keep_upgrade = upgrade,
-                                    .head_only = x.head_only};
+    const http::ResponseEdits edits{
+        .fields = head.interim() ? std::span<const http::FieldEdit>{} : x.response_rules.edits(),
+        .client_version = x.client_version,
+        .close = x.close_client && !head.interim() && !upgrade,
+        .keep_upgrade = upgrade,
+        .head_only = x.head_only};
     if (!http::encode_response(head, x.client.framing, edits, client->out, deps_.buffers)) return false;
     dirty(*client);
     x.head_waits = false;
@@ -146,8 +148,10 @@ Exchanges::Step Exchanges::reply(Exchange& x, std::uint16_t status, ResponseFlag
   x.answered = true;
   tell(x, "http", "answered here: ", http::reason_phrase(status));
   const http::Head& head = x.request.head;
-  const bool drop_rest = head.framing == http::Framing::length && head.content_length <= discard_max && !head.expect_continue;
-  if (!x.client.received && (head.empty() || (head.framing != http::Framing::none && !drop_rest))) x.close_client = true;
+  const bool drop_rest =
+      head.framing == http::Framing::length && head.content_length <= discard_max && !head.expect_continue;
+  if (!x.client.received && (head.empty() || (head.framing != http::Framing::none && !drop_rest)))
+    x.close_client = true;
   x.close_client |= draining_;
   http::LocalReply whole = text;
   whole.status = status;

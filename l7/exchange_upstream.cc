@@ -17,7 +17,8 @@ Exchanges::Step Exchanges::find_upstream(Exchange& x) {
   const policy::ClusterId cluster = x.decision.cluster;
   const policy::Cluster* c = policy_->clusters->clusters.find(cluster);
   const policy::EndpointGroup* group = c ? policy_->endpoints->of(cluster) : nullptr;
-  const policy::Endpoint* endpoint = group ? balance(c->balance, *group, upstream_.turn(cluster), rng_, deps_.stats) : nullptr;
+  const policy::Endpoint* endpoint =
+      group ? balance(c->balance, *group, upstream_.turn(cluster), rng_, deps_.stats) : nullptr;
   if (!endpoint) return reply(x, 503, ResponseFlag::UH);
   x.decision.endpoint = x.log.endpoint = endpoint->id;
   x.decision.address = x.log.upstream = endpoint->address;
@@ -146,7 +147,8 @@ void Exchanges::attach(Exchange& x, Connection& up) {
   ++x.log.attempts;
   deps_.stats.endpoint(up.object).add(Figure::requests);
   deps_.stats.endpoint(up.object).add(Figure::active_requests);
-  tell(x, "upstream", up.requests > 1 ? "pooled connection to " : "new connection to ", to_text(x.decision.address).view());
+  tell(x, "upstream", up.requests > 1 ? "pooled connection to " : "new connection to ",
+       to_text(x.decision.address).view());
   connection_timers_.cancel(connections_.index_of(&up));
   arm(x);
 }
@@ -202,7 +204,8 @@ void Exchanges::leave_upstream(Exchange& x, bool reusable) {
 // Whether the request may go out again on another connection (RFC 9110 9.2.2, RFC 9112 9.3.1): only after a pooled
 // connection turned out to be closed.
 bool Exchanges::may_resend(const Exchange& x, const Connection& up) const {
-  if (up.requests < 2 || x.retried || x.body_sent || x.answered || x.tunnel || !up.decoder.idle() || !up.in.empty()) return false;
+  if (up.requests < 2 || x.retried || x.body_sent || x.answered || x.tunnel || !up.decoder.idle() || !up.in.empty())
+    return false;
   return http::idempotent(x.request.head.method) || deps_.tcp.progress(up.tcp).acknowledged <= x.sent_base;
 }
 
@@ -220,10 +223,10 @@ void Exchanges::upstream_failed(Exchange& x, Loss loss) {
     serve(client);
     return;
   }
-  const ResponseFlag flag = connecting                  ? ResponseFlag::UF
-                            : loss == Loss::reset       ? ResponseFlag::UR
-                            : loss == Loss::timed_out   ? ResponseFlag::UT
-                                                        : ResponseFlag::UC;
+  const ResponseFlag flag = connecting                ? ResponseFlag::UF
+                            : loss == Loss::reset     ? ResponseFlag::UR
+                            : loss == Loss::timed_out ? ResponseFlag::UT
+                                                      : ResponseFlag::UC;
   if (x.answered) return cut(x, flag);
   reply(x, loss == Loss::timed_out ? 504 : 502, flag);
 }

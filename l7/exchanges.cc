@@ -53,8 +53,8 @@ void Exchanges::pump(const Policy& policy, Nanos now) {
 }
 
 void Exchanges::on_event(const tcp::Event& event) {
-  Connection* connection = event.bits & tcp::event_accepted ? accept(event)
-                                                            : connections_.find(ConnectionId::from_bits(event.user));
+  Connection* connection =
+      event.bits & tcp::event_accepted ? accept(event) : connections_.find(ConnectionId::from_bits(event.user));
   if (!connection) return deps_.tcp.release(event.id, now_);
   if (event.bits & tcp::event_timed_out) return lost(*connection, Loss::timed_out);
   if (event.bits & tcp::event_reset)

@@ -1,17 +1,19 @@
 // exchanges.h - drives the HTTP of one worker: client connections, exchanges, upstream connections.
-// Once a turn: pump() takes what TCP and TLS report and moves every exchange as far as it goes; all that is to be sent is
-// sealed and queued in one loop at its end. expire() runs the deadlines. Nothing here waits, allocates or enters the kernel.
+// Once a turn: pump() takes what TCP and TLS report and moves every exchange as far as it goes; all that is to be sent
+// is sealed and queued in one loop at its end. expire() runs the deadlines. Nothing here waits, allocates or enters the
+// kernel.
 //
 // How a request goes (files by phase):
 //   exchanges.cc          events of connections; accept; end; deadlines
 //   exchange_request.cc   head read -> routed -> decided; its body towards upstream
-//   exchange_upstream.cc  endpoint chosen, connection taken from the pool, opened or waited for; what to do when it fails
-//   exchange_response.cc  the answer's head and body towards the client; local replies; the end and the log record
+//   exchange_upstream.cc  endpoint chosen, connection taken from the pool, opened or waited for; what to do when it
+//   fails exchange_response.cc  the answer's head and body towards the client; local replies; the end and the log
+//   record
 //
-// The request timeout runs from the end of the request to the head of the answer (Gateway API: "respond"); from then on, and
-// while the request is still coming in, the idle timeout holds. So a long download is never cut by it.
-// A request on a pooled connection that turns out to be stale is sent once more on a fresh one, when that is safe: nothing of
-// its body went out, no byte of an answer came, and it is idempotent or the peer acknowledged none of it.
+// The request timeout runs from the end of the request to the head of the answer (Gateway API: "respond"); from then
+// on, and while the request is still coming in, the idle timeout holds. So a long download is never cut by it. A
+// request on a pooled connection that turns out to be stale is sent once more on a fresh one, when that is safe:
+// nothing of its body went out, no byte of an answer came, and it is idempotent or the peer acknowledged none of it.
 #pragma once
 
 #include <vector>
@@ -34,11 +36,11 @@ enum class ClusterPermit : std::uint32_t { connections, pending, requests, count
 
 struct ExchangesConfig {
   std::uint16_t worker = 0, workers = 1;
-  std::uint32_t connections = 32 * 1024;   // of clients and to upstream
-  std::uint32_t exchanges = 8 * 1024;      // requests under way
+  std::uint32_t connections = 32 * 1024;  // of clients and to upstream
+  std::uint32_t exchanges = 8 * 1024;     // requests under way
   std::uint32_t small_heads = 2048, large_heads = 64;
   policy::ObjectLimits objects;
-  Nanos linger{5'000'000'000};             // how long what still comes is dropped after we closed
+  Nanos linger{5'000'000'000};  // how long what still comes is dropped after we closed
   Nanos handshake_timeout{10'000'000'000};
 };
 
@@ -49,9 +51,9 @@ struct ExchangesDeps {
   Buffers& buffers;
   Counters& counters;
   Stats& stats;
-  Permit& cluster_permits;          // by cluster id and ClusterPermit
-  Permit& listener_permits;         // by listener id
-  SpscRing<AccessRecord>* access;   // nullptr: no access log
+  Permit& cluster_permits;         // by cluster id and ClusterPermit
+  Permit& listener_permits;        // by listener id
+  SpscRing<AccessRecord>* access;  // nullptr: no access log
   Trace* trace = nullptr;
 };
 
@@ -139,7 +141,8 @@ class Exchanges {
   // A line of the exchange's story, put together only when somebody listens.
   template <typename... Texts>
   void tell(const Exchange& x, std::string_view stage, const Texts&... texts) {
-    if (!x.story) [[likely]] return;
+    if (!x.story) [[likely]]
+      return;
     ShortText<96> line;
     line.join(texts...);
     deps_.trace->tell(config_.worker, now_, x.story, stage, line.view());
@@ -165,8 +168,8 @@ class Exchanges {
   UpstreamPool upstream_;
   TimerWheel connection_timers_, exchange_timers_;
   std::vector<ListenerState> listeners_;
-  std::vector<ConnectionId> sessions_;             // connection of each TLS session, by its index
-  std::vector<std::uint32_t> endpoint_generation_; // of endpoints that take new requests; 0: none
+  std::vector<ConnectionId> sessions_;              // connection of each TLS session, by its index
+  std::vector<std::uint32_t> endpoint_generation_;  // of endpoints that take new requests; 0: none
   std::vector<ConnectionId> again_, looking_, dirty_;
   http::Limits upstream_limits_;
   const policy::EndpointSet* endpoints_seen_ = nullptr;

@@ -1,5 +1,5 @@
-// header_rules.h - the header edits of a route, copied out of the policy, because they are needed when that policy may be
-// gone already. Most routes have none, and then nothing is copied.
+// header_rules.h - the header edits of a route, copied out of the policy, because they are needed when that policy may
+// be gone already. Most routes have none, and then nothing is copied.
 #pragma once
 
 #include <span>

@@ -18,7 +18,8 @@ constexpr unsigned bursts_per_turn = 4;
 
 }  // namespace
 
-Pipeline::Pipeline(const PipelineConfig& config, const PipelineDeps& deps, std::vector<PortBinding> ports, Rng rng, Nanos start)
+Pipeline::Pipeline(const PipelineConfig& config, const PipelineDeps& deps, std::vector<PortBinding> ports, Rng rng,
+                   Nanos start)
     : config_(config),
       deps_(deps),
       ports_(std::move(ports)),
@@ -39,8 +40,8 @@ Pipeline::Pipeline(const PipelineConfig& config, const PipelineDeps& deps, std::
       tls_(config.tls, config.worker, deps.engine, deps.buffers, deps.counters),
       forwarder_(config.forward, deps.addresses, deps.l4_stats, deps.counters),
       exchanges_(config.exchanges,
-                 ExchangesDeps{tcp_, tls_, deps.buffers, deps.counters, deps.stats, deps.cluster_permits, deps.listener_permits,
-                               deps.access, deps.trace},
+                 ExchangesDeps{tcp_, tls_, deps.buffers, deps.counters, deps.stats, deps.cluster_permits,
+                               deps.listener_permits, deps.access, deps.trace},
                  rng, start),
       has_exception_ports_(std::ranges::any_of(deps.routes.interfaces(),
                                                [](const Interface& i) { return i.exception_port != no_port; })) {}
@@ -112,8 +113,7 @@ void Pipeline::process(std::span<Packet> burst, Nanos now) {
   for (std::size_t i = 0; i < n; ++i) {
     if (!host_.addressed(burst[i])) [[unlikely]]
       drop(std::move(burst[i]), Counter::drop_not_addressed, deps_.counters);
-    else if (ours++ != i)
-      burst[ours - 1] = std::move(burst[i]);
+    else if (ours++ != i) burst[ours - 1] = std::move(burst[i]);
   }
   if (ours == 0) return;
   burst = burst.first(ours);
@@ -168,7 +168,8 @@ void Pipeline::forward(std::span<Packet> burst, Nanos now) {
 }
 
 void Pipeline::reject(Forwarded::Rejected& rejected, Nanos now) {
-  if (rejected.why == Rejection::hop_limit) return host_.refuse(std::move(rejected.packet), IcmpError::time_exceeded, 0, now);
+  if (rejected.why == Rejection::hop_limit)
+    return host_.refuse(std::move(rejected.packet), IcmpError::time_exceeded, 0, now);
   if (rejected.packet.meta().protocol == Protocol::tcp) return tcp_.input(std::move(rejected.packet), now);
   host_.refuse(std::move(rejected.packet), IcmpError::port_unreachable, 0, now);
 }
@@ -209,8 +210,14 @@ void Pipeline::trace(std::span<Packet> burst, Nanos now) {
     line.join(to_text(Endpoint{key.source, key.source_port}).view(), " to ",
               to_text(Endpoint{key.destination, key.destination_port}).view());
     deps_.trace->tell(config_.worker, now, meta.story, "receive", line.view());
-    const SteerTables tables{*policy_->endpoints->services, *policy_->routes->listener_match, deps_.addresses, nullptr, nullptr,
-                             config_.worker, config_.workers, has_exception_ports_};
+    const SteerTables tables{*policy_->endpoints->services,
+                             *policy_->routes->listener_match,
+                             deps_.addresses,
+                             nullptr,
+                             nullptr,
+                             config_.worker,
+                             config_.workers,
+                             has_exception_ports_};
     constexpr std::string_view names[] = {"drop", "other worker", "host", "forward", "local (TCP)", "exception port"};
     const Decision decision = steer_one(packet, tables);
     line.join("lane ", names[static_cast<std::size_t>(decision.lane)]);
@@ -224,7 +231,8 @@ bool Pipeline::owns_port(const void* self, const IpAddress& local, std::uint16_t
   if (p.config_.workers == 1) return true;
   const auto use = p.deps_.addresses.find(local, port);
   if (use && *use != LocalUse::host) return owner_of_port(port, p.config_.workers) == p.config_.worker;
-  return owner_of_hash(tuple_hash(local, port, remote.address, remote.port, Protocol::tcp), p.config_.workers) == p.config_.worker;
+  return owner_of_hash(tuple_hash(local, port, remote.address, remote.port, Protocol::tcp), p.config_.workers) ==
+         p.config_.worker;
 }
 
 tcp::Config Pipeline::tcp_config(const PipelineConfig& config, const Pipeline* self) {

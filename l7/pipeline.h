@@ -10,24 +10,24 @@
 #include "dataplane/net/news_rings.h"
 #include "dataplane/port/remote_port.h"
 #include "l4/forward.h"
-#include "l7/exchanges.h"
 #include "l4/tcp/host_egress.h"
+#include "l7/exchanges.h"
 
 namespace sluice {
 
 // How one worker uses one port.
 struct PortBinding {
-  Port* port = nullptr;                 // the port, or a RemotePort when another worker owns its only queue
+  Port* port = nullptr;  // the port, or a RemotePort when another worker owns its only queue
   std::uint16_t queue = 0;
-  bool receives = false;                // this worker polls the queue
-  std::vector<RemotePort*> remotes;     // of the workers whose frames this one puts on the queue
+  bool receives = false;             // this worker polls the queue
+  std::vector<RemotePort*> remotes;  // of the workers whose frames this one puts on the queue
 };
 
 struct PipelineConfig {
   std::uint16_t worker = 0, workers = 1;
   bool verify_checksums = true;
   HostLimits host;
-  tcp::Config tcp;                      // port_owner is filled in by the pipeline
+  tcp::Config tcp;  // port_owner is filled in by the pipeline
   tls::SessionsConfig tls;
   Forwarder::Config forward;
   ExchangesConfig exchanges;
@@ -36,10 +36,10 @@ struct PipelineConfig {
 // What a worker is given. Shared by all workers unless said; all of it outlives the pipeline.
 struct PipelineDeps {
   Buffers& buffers;
-  Counters& counters;                   // this worker's
-  Stats& stats;                         // this worker's
-  L4Stats& l4_stats;                    // this worker's
-  Engine& engine;                       // this worker's
+  Counters& counters;                        // this worker's
+  Stats& stats;                              // this worker's
+  L4Stats& l4_stats;                         // this worker's
+  Engine& engine;                            // this worker's
   SpscRing<AccessRecord>* access = nullptr;  // this worker's
   Permit& cluster_permits;
   Permit& listener_permits;
@@ -54,7 +54,8 @@ struct PipelineDeps {
 class Pipeline {
  public:
   // `ports` by PortId.
-  Pipeline(const PipelineConfig& config, const PipelineDeps& deps, std::vector<PortBinding> ports, Rng rng, Nanos start);
+  Pipeline(const PipelineConfig& config, const PipelineDeps& deps, std::vector<PortBinding> ports, Rng rng,
+           Nanos start);
   ~Pipeline();
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
@@ -102,10 +103,10 @@ class Pipeline {
   Exchanges exchanges_;
   Lanes lanes_;
   Forwarded forwarded_;
-  const Policy* policy_ = nullptr;      // within a turn
+  const Policy* policy_ = nullptr;  // within a turn
   std::uint64_t generation_seen_ = 0;
   const bool has_exception_ports_;
-  bool busy_ = false;                   // this turn found work
+  bool busy_ = false;  // this turn found work
 
   // Next hops of forwarded packets, by destination: a flow has no place for one.
   struct CachedHop {

@@ -1,14 +1,16 @@
 // policy.h - all that is configured, immutable. The third meeting point: mgmt compiles it, the pipeline reads it.
 // A Policy is three immutables that change at different rates and are shared between generations where nothing changed:
-// RouteSet (listeners, certificates, route tables, L4 services), ClusterSet, EndpointSet. It is published by one pointer
-// (dataplane/base/snapshot.h); a worker acquires it once a turn, so a request is evaluated wholly under one generation.
-// Nothing here refers to a FlatBuffer, a file or a socket. Building allocates (management); reading does not.
+// RouteSet (listeners, certificates, route tables, L4 services), ClusterSet, EndpointSet. It is published by one
+// pointer (dataplane/base/snapshot.h); a worker acquires it once a turn, so a request is evaluated wholly under one
+// generation. Nothing here refers to a FlatBuffer, a file or a socket. Building allocates (management); reading does
+// not.
 //
 // Stable ids: every named object has a dense 32-bit id from mgmt/registry, kept across policies while the name lives.
-// Run-time state (counters, pools, permits, flows) is an array indexed by it. An id is given to another name only when no
-// snapshot and no run-time state refers to the old one, and then with another generation, so that whoever finds state of an older generation under an id starts afresh.
-// Whoever outlives a turn keeps ids and copies of values, never a pointer into a Policy.
-// Thread: any, const. Ownership: shared_ptr between policies, touched by management only; workers follow raw pointers.
+// Run-time state (counters, pools, permits, flows) is an array indexed by it. An id is given to another name only when
+// no snapshot and no run-time state refers to the old one, and then with another generation, so that whoever finds
+// state of an older generation under an id starts afresh. Whoever outlives a turn keeps ids and copies of values, never
+// a pointer into a Policy. Thread: any, const. Ownership: shared_ptr between policies, touched by management only;
+// workers follow raw pointers.
 #pragma once
 
 #include <cstddef>
@@ -48,8 +50,8 @@ inline constexpr std::uint32_t no_id = ~std::uint32_t{0};
 enum class ObjectKind : std::uint8_t { listener, route, cluster, endpoint, service };
 inline constexpr std::size_t object_kinds = 5;
 
-// How many named objects of each kind the node has room for; run-time state is sized by it at start. From the node file.
-// Routes: those that have a name, and so statistics of their own; a policy may hold any number without.
+// How many named objects of each kind the node has room for; run-time state is sized by it at start. From the node
+// file. Routes: those that have a name, and so statistics of their own; a policy may hold any number without.
 struct ObjectLimits {
   std::uint32_t listeners = 256;
   std::uint32_t routes = 4096;
@@ -128,7 +130,7 @@ struct RouteSet {
   ById<Service> services;
   std::shared_ptr<const Listeners> listener_match;  // l4/listener.h; never nullptr
   // What the node answers ARP and ND for: the addresses of services, and of listeners that name one address.
-  std::shared_ptr<const AddressSet> addresses;      // dataplane/net/routes.h; never nullptr
+  std::shared_ptr<const AddressSet> addresses;  // dataplane/net/routes.h; never nullptr
   // By worker: what a look-up in any of these tables writes to. Worker w touches only [w].
   std::vector<std::shared_ptr<route::Scratch>> scratch;
 };
@@ -176,9 +178,7 @@ struct EndpointGroup {
 
 struct EndpointSet {
   // One group a cluster of the policy, also an empty one.
-  const EndpointGroup* of(ClusterId cluster) const {
-    return cluster < groups.size() ? groups[cluster].get() : nullptr;
-  }
+  const EndpointGroup* of(ClusterId cluster) const { return cluster < groups.size() ? groups[cluster].get() : nullptr; }
 
   std::vector<std::shared_ptr<const EndpointGroup>> groups;  // by cluster id; holes are nullptr
   std::shared_ptr<const Services> services;                  // l4/service.h; never nullptr
@@ -190,7 +190,8 @@ namespace sluice {
 
 // One generation. The three parts are consistent: an id that one of them names is in the others.
 struct Policy {
-  std::uint64_t generation = 0;  // 0: nothing was applied yet; counts up by one with every apply and every endpoint delta
+  std::uint64_t generation =
+      0;  // 0: nothing was applied yet; counts up by one with every apply and every endpoint delta
   std::shared_ptr<const policy::RouteSet> routes;
   std::shared_ptr<const policy::ClusterSet> clusters;
   std::shared_ptr<const policy::EndpointSet> endpoints;

@@ -1,7 +1,7 @@
 // stats.h - what happens to each named object, counted by its stable id.
-// One Stats a worker, sized at start, one writer, lock-free readers (relaxed cells, no read-modify-write). Cells never go
-// back to zero: when an index gets a new owner, management subtracts what stood there (mgmt/registry).
-// Memory that no object uses is never touched, so a generous limit costs address space only.
+// One Stats a worker, sized at start, one writer, lock-free readers (relaxed cells, no read-modify-write). Cells never
+// go back to zero: when an index gets a new owner, management subtracts what stood there (mgmt/registry). Memory that
+// no object uses is never touched, so a generous limit costs address space only.
 #pragma once
 
 #include <atomic>

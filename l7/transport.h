@@ -22,7 +22,8 @@ class Transport {
   Input pull(Connection& connection, Nanos now);
   // HTTP has taken bytes from `in`: TCP's window may open by as many.
   void consumed(Connection& connection, Nanos now);
-  // Payload bytes that may be added to `out` now. 0 sets `blocked`: a writable event, or flush(), will say when it is over.
+  // Payload bytes that may be added to `out` now. 0 sets `blocked`: a writable event, or flush(), will say when it is
+  // over.
   std::uint32_t room(Connection& connection);
   // Seals and sends `out`; with close_when_sent also ends our direction. False when buffers ran out: call it again.
   bool flush(Connection& connection, Nanos now);

@@ -26,8 +26,8 @@ std::string flags_text(std::uint16_t flags) {
   return text.empty() ? "-" : text;
 }
 
-// What a client sent, made safe for one line: quotes, backslashes and everything that is not printable ASCII is escaped.
-// The result is a JSON string's inside as well, whatever the encoding of the input.
+// What a client sent, made safe for one line: quotes, backslashes and everything that is not printable ASCII is
+// escaped. The result is a JSON string's inside as well, whatever the encoding of the input.
 std::string escaped(std::string_view in) {
   std::string out;
   out.reserve(in.size());
@@ -47,9 +47,11 @@ struct Names {
 
 Names names_of(const AccessRecord& r, const NameOf& name_of) {
   using policy::ObjectKind;
-  const auto name = [&](ObjectKind kind, std::uint32_t id) { return id == AccessRecord::none ? std::string{} : name_of(kind, id); };
-  return {name(ObjectKind::listener, r.listener), name(ObjectKind::route, r.route), name(ObjectKind::cluster, r.cluster),
-          name(ObjectKind::endpoint, r.endpoint)};
+  const auto name = [&](ObjectKind kind, std::uint32_t id) {
+    return id == AccessRecord::none ? std::string{} : name_of(kind, id);
+  };
+  return {name(ObjectKind::listener, r.listener), name(ObjectKind::route, r.route),
+          name(ObjectKind::cluster, r.cluster), name(ObjectKind::endpoint, r.endpoint)};
 }
 
 }  // namespace
@@ -67,15 +69,17 @@ std::string access_line(const AccessRecord& r, AccessFormat format, std::int64_t
         "\n",
         timestamp(start_unix_ns), to_text(r.client).view(), to_text(r.local).view(), r.secure, escaped(r.method.view()),
         escaped(r.authority.view()), escaped(r.path.view()), protocol, r.status, flags_text(r.flags), r.bytes_received,
-        r.bytes_sent, micros(r.duration), micros(r.routed), micros(r.upstream_connected), micros(r.upstream_first_byte), r.attempts,
-        upstream ? to_text(r.upstream).view() : std::string_view{}, escaped(names.listener), escaped(names.route), escaped(names.cluster),
-        escaped(names.endpoint), escaped(r.request_id.view()), escaped(r.user_agent.view()), r.generation, r.worker);
+        r.bytes_sent, micros(r.duration), micros(r.routed), micros(r.upstream_connected), micros(r.upstream_first_byte),
+        r.attempts, upstream ? to_text(r.upstream).view() : std::string_view{}, escaped(names.listener),
+        escaped(names.route), escaped(names.cluster), escaped(names.endpoint), escaped(r.request_id.view()),
+        escaped(r.user_agent.view()), r.generation, r.worker);
   const auto dash = [](std::string text) { return text.empty() ? std::string{"-"} : text; };
   return fmt::format("{} {} \"{} {} {}\" {} {} {} {} {}us {} {} {} {} \"{}\" {} {} g{}\n", timestamp(start_unix_ns),
-                     to_text(r.client).view(), dash(escaped(r.method.view())), dash(escaped(r.path.view())), protocol, r.status,
-                     flags_text(r.flags), r.bytes_received, r.bytes_sent, r.duration.micros(), dash(escaped(r.authority.view())),
-                     dash(names.listener), dash(names.route), dash(names.cluster), escaped(r.user_agent.view()),
-                     upstream ? to_text(r.upstream).view() : std::string_view{"-"}, dash(escaped(r.request_id.view())), r.generation);
+                     to_text(r.client).view(), dash(escaped(r.method.view())), dash(escaped(r.path.view())), protocol,
+                     r.status, flags_text(r.flags), r.bytes_received, r.bytes_sent, r.duration.micros(),
+                     dash(escaped(r.authority.view())), dash(names.listener), dash(names.route), dash(names.cluster),
+                     escaped(r.user_agent.view()), upstream ? to_text(r.upstream).view() : std::string_view{"-"},
+                     dash(escaped(r.request_id.view())), r.generation);
 }
 
 std::expected<AccessLog, std::string> AccessLog::open(AccessFormat format, const std::string& path) {
@@ -86,8 +90,13 @@ std::expected<AccessLog, std::string> AccessLog::open(AccessFormat format, const
 }
 
 AccessLog::AccessLog(AccessLog&& other) noexcept
-    : format_(other.format_), path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)), pending_(std::move(other.pending_)),
-      pending_lines_(std::exchange(other.pending_lines_, 0)), lines_(other.lines_), lost_(other.lost_) {}
+    : format_(other.format_),
+      path_(std::move(other.path_)),
+      fd_(std::exchange(other.fd_, -1)),
+      pending_(std::move(other.pending_)),
+      pending_lines_(std::exchange(other.pending_lines_, 0)),
+      lines_(other.lines_),
+      lost_(other.lost_) {}
 
 AccessLog::~AccessLog() {
   flush();

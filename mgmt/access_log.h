@@ -1,6 +1,7 @@
 // access_log.h - one line a request, as text or JSON, from the records that workers put on their rings.
-// Management thread; the packet path never waits for it: a ring that is full loses lines, counted. Ids become names here.
-// Writes are gathered and flushed once a round; a sink that fails (full disk) loses lines, counted, and is tried again.
+// Management thread; the packet path never waits for it: a ring that is full loses lines, counted. Ids become names
+// here. Writes are gathered and flushed once a round; a sink that fails (full disk) loses lines, counted, and is tried
+// again.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +20,8 @@ namespace sluice::mgmt {
 using NameOf = std::function<std::string(policy::ObjectKind kind, std::uint32_t id)>;
 
 // One line with its newline. `start_unix_ns` is when the request began.
-std::string access_line(const AccessRecord& record, AccessFormat format, std::int64_t start_unix_ns, const NameOf& name_of);
+std::string access_line(const AccessRecord& record, AccessFormat format, std::int64_t start_unix_ns,
+                        const NameOf& name_of);
 
 class AccessLog {
  public:

@@ -12,7 +12,8 @@ namespace {
 
 // Groups of the endpoints by cluster id; what is equal to the running group is the running group.
 std::vector<std::shared_ptr<const policy::EndpointGroup>> build_groups(const spec::Policy& wanted,
-                                                                      const policy::EndpointSet& running, const IdOf& id_of) {
+                                                                       const policy::EndpointSet& running,
+                                                                       const IdOf& id_of) {
   std::unordered_map<std::string_view, policy::EndpointGroup> groups;
   std::uint32_t last = 0;
   for (const spec::Cluster& cluster : wanted.clusters) {
@@ -39,7 +40,8 @@ std::vector<std::shared_ptr<const policy::EndpointGroup>> build_groups(const spe
 
 policy::Cluster build_cluster(const spec::Cluster& in, const ObjectRef& ref) {
   const auto limit = [](std::uint32_t given) { return given == 0 ? policy::Cluster::unlimited : given; };
-  constexpr policy::Balance balances[] = {policy::Balance::round_robin, policy::Balance::random, policy::Balance::least_request};
+  constexpr policy::Balance balances[] = {policy::Balance::round_robin, policy::Balance::random,
+                                          policy::Balance::least_request};
   policy::Cluster out;
   out.id = ref.id;
   out.generation = ref.generation;
@@ -83,7 +85,8 @@ policy::Service build_service(const spec::Service& in, const ObjectRef& ref, con
   out.name = in.name;
   out.cluster = cluster.id;
   if (prefix) out.address = prefix->masked();
-  else if (const auto address = parse_ip(in.address)) out.address = {*address, static_cast<std::uint8_t>(address->is_v4() ? 32 : 128)};
+  else if (const auto address = parse_ip(in.address))
+    out.address = {*address, static_cast<std::uint8_t>(address->is_v4() ? 32 : 128)};
   out.protocol = in.protocol == spec::ServiceProtocol::tcp ? 6 : 17;
   out.first_port = range->first;
   out.last_port = range->second;
@@ -91,8 +94,8 @@ policy::Service build_service(const spec::Service& in, const ObjectRef& ref, con
 }
 
 // Tables and contexts, taken over or built. False when faults were found.
-bool build_shared_parts(Compiled& out, const Compiled& running, const Means& means, const IdOf& id_of, std::int64_t now_unix,
-                        Faults& faults, Faults& warnings) {
+bool build_shared_parts(Compiled& out, const Compiled& running, const Means& means, const IdOf& id_of,
+                        std::int64_t now_unix, Faults& faults, Faults& warnings) {
   const Path tables{"route_tables"}, listeners{"listeners"};
   for (std::size_t i = 0; i < out.spec.route_tables.size(); ++i) {
     const spec::RouteTable& table = out.spec.route_tables[i];
@@ -134,13 +137,14 @@ bool make_scratch(policy::RouteSet& set, const Compiled& parts, unsigned workers
   return true;
 }
 
-// What ARP and ND are answered for: every service's address, and listeners' single addresses. A listener on a whole network
-// takes what is routed to the node, and answers for none of it.
+// What ARP and ND are answered for: every service's address, and listeners' single addresses. A listener on a whole
+// network takes what is routed to the node, and answers for none of it.
 std::shared_ptr<const AddressSet> answered_addresses(const spec::Policy& wanted) {
   std::vector<Prefix> prefixes;
   const auto add = [&prefixes](const std::string& text, bool single) {
     const auto address = parse_ip(text);
-    const auto prefix = address ? Prefix{*address, static_cast<std::uint8_t>(address->is_v4() ? 32 : 128)} : parse_prefix(text);
+    const auto prefix =
+        address ? Prefix{*address, static_cast<std::uint8_t>(address->is_v4() ? 32 : 128)} : parse_prefix(text);
     if (prefix && (!single || prefix->length == (prefix->address.is_v4() ? 32 : 128))) prefixes.push_back(*prefix);
   };
   for (const spec::Service& service : wanted.services) add(service.address, false);
@@ -169,15 +173,16 @@ std::shared_ptr<const policy::RouteSet> build_routing(const Compiled& parts, con
 
 // The set of endpoints; the running one where nothing in it differs.
 std::shared_ptr<const policy::EndpointSet> build_endpoints(const spec::Policy& wanted, const Compiled& running,
-                                                           std::uint64_t generation, const IdOf& id_of, Faults& faults) {
+                                                           std::uint64_t generation, const IdOf& id_of,
+                                                           Faults& faults) {
   const policy::EndpointSet& before = *running.policy.endpoints;
   auto out = std::make_shared<policy::EndpointSet>();
   out->groups = build_groups(wanted, before, id_of);
-  const bool same_services =
-      wanted.services == running.spec.services && std::ranges::all_of(wanted.services, [&](const spec::Service& service) {
-        const std::uint32_t cluster = id_of(policy::ObjectKind::cluster, service.cluster).id;
-        return out->of(cluster) == before.of(cluster);
-      });
+  const bool same_services = wanted.services == running.spec.services &&
+                             std::ranges::all_of(wanted.services, [&](const spec::Service& service) {
+                               const std::uint32_t cluster = id_of(policy::ObjectKind::cluster, service.cluster).id;
+                               return out->of(cluster) == before.of(cluster);
+                             });
   out->services = same_services ? before.services : build_services(wanted, generation, id_of, faults);
   if (!faults.empty()) return nullptr;
   if (same_services && out->groups == before.groups) return running.policy.endpoints;
@@ -219,7 +224,8 @@ Verdict check_rooms(const spec::Policy& wanted, const Compiled& running, const M
 }
 
 std::expected<Compiled, Faults> compile(spec::Policy wanted, const Compiled& running, std::uint64_t generation,
-                                        const Means& means, const IdOf& id_of, std::int64_t now_unix, Faults& warnings) {
+                                        const Means& means, const IdOf& id_of, std::int64_t now_unix,
+                                        Faults& warnings) {
   Compiled out;
   out.spec = std::move(wanted);
   Faults faults;
@@ -234,7 +240,8 @@ std::expected<Compiled, Faults> compile(spec::Policy wanted, const Compiled& run
     std::vector<policy::Cluster> clusters;
     for (const spec::Cluster& each : out.spec.clusters)
       clusters.push_back(build_cluster(each, id_of(policy::ObjectKind::cluster, each.name)));
-    out.policy.clusters = std::make_shared<const policy::ClusterSet>(policy::ById<policy::Cluster>{std::move(clusters)});
+    out.policy.clusters =
+        std::make_shared<const policy::ClusterSet>(policy::ById<policy::Cluster>{std::move(clusters)});
   }
   Faults of_endpoints;
   out.policy.endpoints = build_endpoints(out.spec, running, generation, id_of, of_endpoints);
@@ -243,8 +250,8 @@ std::expected<Compiled, Faults> compile(spec::Policy wanted, const Compiled& run
   return out;
 }
 
-std::expected<Policy, Faults> compile_endpoints(const spec::Policy& wanted, const Compiled& running, std::uint64_t generation,
-                                                const IdOf& id_of) {
+std::expected<Policy, Faults> compile_endpoints(const spec::Policy& wanted, const Compiled& running,
+                                                std::uint64_t generation, const IdOf& id_of) {
   Faults faults;
   Policy out{generation, running.policy.routes, running.policy.clusters, nullptr};
   out.endpoints = build_endpoints(wanted, running, generation, id_of, faults);

@@ -1,8 +1,7 @@
-// compile.h - a validated spec to a const Policy, and what only the rooms can judge: expressions, certificates, rules that
-// ask for the same packets.
-// What did not change is taken over from the policy that runs, pointer for pointer: route tables and server contexts by
-// their content, endpoint groups, whole sets. So an endpoint delta builds one group, and no route table.
-// Allocates and may take seconds (Hyperscan). One thread; the same one that publishes.
+// compile.h - a validated spec to a const Policy, and what only the rooms can judge: expressions, certificates, rules
+// that ask for the same packets. What did not change is taken over from the policy that runs, pointer for pointer:
+// route tables and server contexts by their content, endpoint groups, whole sets. So an endpoint delta builds one
+// group, and no route table. Allocates and may take seconds (Hyperscan). One thread; the same one that publishes.
 #pragma once
 
 #include <expected>
@@ -40,15 +39,15 @@ using IdOf = std::function<ObjectRef(policy::ObjectKind kind, std::string_view n
 struct Compiled {
   Policy policy;
   spec::Policy spec;
-  std::map<std::string, std::shared_ptr<const route::Table>, std::less<>> tables;       // by the table's name
-  std::map<std::string, std::shared_ptr<const tls::ServerContext>> contexts;           // by everything they are made of
+  std::map<std::string, std::shared_ptr<const route::Table>, std::less<>> tables;  // by the table's name
+  std::map<std::string, std::shared_ptr<const tls::ServerContext>> contexts;       // by everything they are made of
 };
 
 // The policy before the first: no listener, nothing to find.
 Compiled compile_nothing(const Means& means);
 
-// Everything that the rooms find wrong, without building what would be published. Needs no validated spec: what cannot be
-// understood is passed over, validate() has named it.
+// Everything that the rooms find wrong, without building what would be published. Needs no validated spec: what cannot
+// be understood is passed over, validate() has named it.
 Verdict check_rooms(const spec::Policy& wanted, const Compiled& running, const Means& means, std::int64_t now_unix);
 
 // A valid spec, its ids assigned. Warnings are appended.
@@ -57,7 +56,7 @@ std::expected<Compiled, Faults> compile(spec::Policy wanted, const Compiled& run
 
 // The running policy with other endpoints; all the rest is shared. `endpoints` is the whole list. The result's spec and
 // caches are those of `running` and are not filled in.
-std::expected<Policy, Faults> compile_endpoints(const spec::Policy& wanted, const Compiled& running, std::uint64_t generation,
-                                                const IdOf& id_of);
+std::expected<Policy, Faults> compile_endpoints(const spec::Policy& wanted, const Compiled& running,
+                                                std::uint64_t generation, const IdOf& id_of);
 
 }  // namespace sluice::mgmt

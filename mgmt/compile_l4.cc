@@ -16,7 +16,8 @@ constexpr unsigned conflicts_max = 64;
 
 std::optional<Prefix> prefix_of(const std::string& text) {
   if (const auto prefix = parse_prefix(text)) return prefix;
-  if (const auto address = parse_ip(text)) return Prefix{*address, static_cast<std::uint8_t>(address->is_v4() ? 32 : 128)};
+  if (const auto address = parse_ip(text))
+    return Prefix{*address, static_cast<std::uint8_t>(address->is_v4() ? 32 : 128)};
   return std::nullopt;
 }
 
@@ -99,7 +100,8 @@ Fault fault_of(const ServiceError& error, const Placed<ServiceSpec>& placed) {
   const std::string what{to_text(error.kind)};
   switch (error.kind) {
     case ServiceError::Kind::conflict:
-    case ServiceError::Kind::duplicate_id: return {path, fmt::format("asks for the same packets as {}", placed.paths[error.other])};
+    case ServiceError::Kind::duplicate_id:
+      return {path, fmt::format("asks for the same packets as {}", placed.paths[error.other])};
     case ServiceError::Kind::backend_family:
     case ServiceError::Kind::duplicate_backend:
     case ServiceError::Kind::backend_address:
@@ -143,8 +145,9 @@ std::shared_ptr<const Listeners> build_listener_match(const spec::Policy& policy
   // The room names one conflict; each further one shows once the rule that lost is out of the way.
   for (unsigned i = 0; !compiled && i < conflicts_max; ++i) {
     const auto [first, second] = compiled.error();
-    faults.push_back({rules.paths[second], first == second ? std::string{"matches nothing"}
-                                                           : fmt::format("asks for the same packets as {}", rules.paths[first])});
+    faults.push_back({rules.paths[second], first == second
+                                               ? std::string{"matches nothing"}
+                                               : fmt::format("asks for the same packets as {}", rules.paths[first])});
     rules.erase(second);
     compiled = Listeners::compile(rules.items);
   }

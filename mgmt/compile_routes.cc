@@ -20,19 +20,19 @@ to::PathMatch::Kind kind_of(spec::PathMatchKind kind) {
 
 to::ValueMatch match_of(const spec::ValueMatch& in) {
   using Kind = to::ValueMatch::Kind;
-  constexpr Kind kinds[] = {Kind::exact, Kind::prefix, Kind::suffix, Kind::contains, Kind::regex, Kind::present, Kind::absent};
+  constexpr Kind kinds[] = {Kind::exact, Kind::prefix,  Kind::suffix, Kind::contains,
+                            Kind::regex, Kind::present, Kind::absent};
   return {kinds[static_cast<std::size_t>(in.kind)], in.value, in.invert};
 }
 
-std::optional<std::string> given(const std::string& text) {
-  return text.empty() ? std::nullopt : std::optional{text};
-}
+std::optional<std::string> given(const std::string& text) { return text.empty() ? std::nullopt : std::optional{text}; }
 
 std::vector<to::FieldEdit> edits_of(const std::vector<spec::FieldEdit>& in) {
   using Op = http::FieldEdit::Op;
   constexpr Op operations[] = {Op::set, Op::append, Op::remove};
   std::vector<to::FieldEdit> out;
-  for (const spec::FieldEdit& edit : in) out.push_back({operations[static_cast<std::size_t>(edit.operation)], edit.name, edit.value});
+  for (const spec::FieldEdit& edit : in)
+    out.push_back({operations[static_cast<std::size_t>(edit.operation)], edit.name, edit.value});
   return out;
 }
 

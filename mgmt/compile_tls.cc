@@ -39,7 +39,8 @@ std::optional<Sorting> sort_by_name(const spec::ListenerTls& tls, const spec::Po
     if (names_of.contains(position)) continue;
     auto names = server_names_of(certificate->chain_pem);
     if (!names) {
-      faults.push_back({fmt::format("certificates[{}].chain_pem", position), "holds no certificate in PEM that can be read"});
+      faults.push_back(
+          {fmt::format("certificates[{}].chain_pem", position), "holds no certificate in PEM that can be read"});
       good = false;
       continue;
     }
@@ -47,7 +48,8 @@ std::optional<Sorting> sort_by_name(const spec::ListenerTls& tls, const spec::Po
     if (names->empty())
       warnings.push_back({fmt::format("certificates[{}]", position), "names no server; it can be a default only"});
     for (std::string& each : *names) {
-      std::ranges::transform(each, each.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
+      std::ranges::transform(each, each.begin(),
+                             [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
       if (names_of[position].insert(each).second) by_name[each].push_back(position);
     }
     names_of[position];
@@ -105,8 +107,9 @@ std::string place_in_policy(std::string_view place, const Sorting& sorting, cons
 void add_line(std::string_view line, const Sorting& sorting, const Path& path, Faults& out) {
   if (line.empty()) return;
   const std::size_t colon = line.find(": ");
-  Fault fault = colon == line.npos ? Fault{path.text(), std::string{line}}
-                                   : Fault{place_in_policy(line.substr(0, colon), sorting, path), std::string{line.substr(colon + 2)}};
+  Fault fault = colon == line.npos
+                    ? Fault{path.text(), std::string{line}}
+                    : Fault{place_in_policy(line.substr(0, colon), sorting, path), std::string{line.substr(colon + 2)}};
   // The same certificate may stand in several places.
   if (std::ranges::find(out, fault) == out.end()) out.push_back(std::move(fault));
 }

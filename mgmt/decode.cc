@@ -58,7 +58,9 @@ class Decoder {
   }
 
   spec::Certificate read(const fb::Certificate& in, const Path&) {
-    return {.name = text(in.name()), .chain_pem = text(in.chain_pem()), .key_pem = text(in.key_pem()),
+    return {.name = text(in.name()),
+            .chain_pem = text(in.chain_pem()),
+            .key_pem = text(in.key_pem()),
             .server_names = texts(in.server_names())};
   }
   spec::ListenerTls read(const fb::ListenerTls& in) {
@@ -71,21 +73,22 @@ class Decoder {
             .tickets = in.tickets()};
   }
   spec::Listener read(const fb::Listener& in, const Path& path) {
-    spec::Listener out{.name = text(in.name()),
-                       .addresses = texts(in.addresses()),
-                       .port = in.port(),
-                       .last_port = in.last_port(),
-                       .ingress_port = text(in.ingress_port()),
-                       .protocol = choice<spec::ListenerProtocol>(in.protocol(), fb::ListenerProtocol::MAX, path / "protocol"),
-                       .tls = {},
-                       .routes = text(in.routes()),
-                       .limits = {},
-                       .timeouts = {},
-                       .use_client_address = in.use_client_address()};
+    spec::Listener out{
+        .name = text(in.name()),
+        .addresses = texts(in.addresses()),
+        .port = in.port(),
+        .last_port = in.last_port(),
+        .ingress_port = text(in.ingress_port()),
+        .protocol = choice<spec::ListenerProtocol>(in.protocol(), fb::ListenerProtocol::MAX, path / "protocol"),
+        .tls = {},
+        .routes = text(in.routes()),
+        .limits = {},
+        .timeouts = {},
+        .use_client_address = in.use_client_address()};
     if (in.tls()) out.tls = read(*in.tls());
     if (const auto* limits = in.limits())
-      out.limits = {limits->max_connections(), limits->header_bytes(), limits->header_fields(), limits->request_line_bytes(),
-                    limits->requests_per_connection()};
+      out.limits = {limits->max_connections(), limits->header_bytes(), limits->header_fields(),
+                    limits->request_line_bytes(), limits->requests_per_connection()};
     if (const auto* timeouts = in.timeouts())
       out.timeouts = {timeouts->request_header_ms(), timeouts->idle_ms(), timeouts->stream_idle_ms()};
     return out;
@@ -119,7 +122,8 @@ class Decoder {
     }
     out.clusters = list(in.clusters(), path / "clusters");
     if (const auto* to = in.redirect())
-      out.redirect = {to->status(), text(to->scheme()), text(to->host()), to->port(), text(to->path()), text(to->prefix())};
+      out.redirect = {to->status(), text(to->scheme()), text(to->host()),
+                      to->port(),   text(to->path()),   text(to->prefix())};
     if (const auto* answer = in.direct_response())
       out.direct_response = {answer->status(), text(answer->content_type()), text(answer->body())};
     if (const auto* to = in.rewrite()) out.rewrite = {text(to->host()), text(to->path()), text(to->prefix())};
@@ -152,18 +156,19 @@ class Decoder {
   }
   spec::EndpointName read(const fb::EndpointName& in, const Path&) { return {text(in.cluster()), text(in.name())}; }
   spec::Service read(const fb::Service& in, const Path& path) {
-    spec::Service out{.name = text(in.name()),
-                      .address = text(in.address()),
-                      .protocol = choice<spec::ServiceProtocol>(in.protocol(), fb::ServiceProtocol::MAX, path / "protocol"),
-                      .port = in.port(),
-                      .last_port = in.last_port(),
-                      .mode = choice<spec::ForwardMode>(in.mode(), fb::ForwardMode::MAX, path / "mode"),
-                      .cluster = text(in.cluster()),
-                      .maglev_slots = in.maglev_slots(),
-                      .timeouts = {}};
+    spec::Service out{
+        .name = text(in.name()),
+        .address = text(in.address()),
+        .protocol = choice<spec::ServiceProtocol>(in.protocol(), fb::ServiceProtocol::MAX, path / "protocol"),
+        .port = in.port(),
+        .last_port = in.last_port(),
+        .mode = choice<spec::ForwardMode>(in.mode(), fb::ForwardMode::MAX, path / "mode"),
+        .cluster = text(in.cluster()),
+        .maglev_slots = in.maglev_slots(),
+        .timeouts = {}};
     if (const auto* t = in.timeouts())
-      out.timeouts = {t->tcp_syn_ms(), t->tcp_established_ms(), t->tcp_fin_ms(),
-                      t->tcp_closed_ms(), t->udp_ms(), t->udp_one_way_ms()};
+      out.timeouts = {t->tcp_syn_ms(), t->tcp_established_ms(), t->tcp_fin_ms(), t->tcp_closed_ms(),
+                      t->udp_ms(),     t->udp_one_way_ms()};
     return out;
   }
   spec::Policy read(const fb::Policy& in) {
@@ -196,7 +201,8 @@ std::expected<spec::Policy, Faults> decode_policy(ByteView bytes, const DecodeLi
   const std::size_t tables = std::min(limits.tables, bytes.size() / 8 + 1);
   flatbuffers::Verifier verifier{copy.get(), bytes.size(), 16, static_cast<flatbuffers::uoffset_t>(tables)};
   if (!fb::PolicyBufferHasIdentifier(copy.get())) return refuse("not a Policy buffer (identifier SLPO)");
-  if (!fb::VerifyPolicyBuffer(verifier)) return refuse("the Policy buffer is damaged, or holds more tables than the limit");
+  if (!fb::VerifyPolicyBuffer(verifier))
+    return refuse("the Policy buffer is damaged, or holds more tables than the limit");
 
   Decoder decoder{limits.decoded_bytes};
   try {

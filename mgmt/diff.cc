@@ -59,7 +59,8 @@ std::vector<Action> plan(const spec::Policy& running, const spec::Policy& wanted
   return actions;
 }
 
-std::vector<Action> plan_endpoints(const std::vector<spec::Endpoint>& running, const std::vector<spec::Endpoint>& wanted) {
+std::vector<Action> plan_endpoints(const std::vector<spec::Endpoint>& running,
+                                   const std::vector<spec::Endpoint>& wanted) {
   std::vector<Action> actions;
   compare(Object::endpoint, running, wanted, actions);
   sort(actions);

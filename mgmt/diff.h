@@ -1,6 +1,6 @@
 // diff.h - what would change between the policy that runs and the one that is wanted, as data.
-// A pure function: what `dry_run` tells, what an apply reports, and what the registry is told. Objects are the same when
-// their names are; their order in the policy is no difference, except of routes within their table.
+// A pure function: what `dry_run` tells, what an apply reports, and what the registry is told. Objects are the same
+// when their names are; their order in the policy is no difference, except of routes within their table.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,8 @@ struct Action {
 std::vector<Action> plan(const spec::Policy& running, const spec::Policy& wanted);
 
 // The same for endpoints alone.
-std::vector<Action> plan_endpoints(const std::vector<spec::Endpoint>& running, const std::vector<spec::Endpoint>& wanted);
+std::vector<Action> plan_endpoints(const std::vector<spec::Endpoint>& running,
+                                   const std::vector<spec::Endpoint>& wanted);
 
 std::string_view to_text(Object object);
 

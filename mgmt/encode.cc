@@ -48,8 +48,8 @@ class Encoder {
     const auto tls = in.tls ? write(*in.tls) : Offset<fb::ListenerTls>{};
     Offset<fb::ListenerLimits> limits;
     if (const auto& l = in.limits; l != spec::ListenerLimits{})
-      limits = fb::CreateListenerLimits(builder_, l.max_connections, l.header_bytes, l.header_fields, l.request_line_bytes,
-                                        l.requests_per_connection);
+      limits = fb::CreateListenerLimits(builder_, l.max_connections, l.header_bytes, l.header_fields,
+                                        l.request_line_bytes, l.requests_per_connection);
     Offset<fb::ListenerTimeouts> timeouts;
     if (const auto& t = in.timeouts; t != spec::ListenerTimeouts{})
       timeouts = fb::CreateListenerTimeouts(builder_, t.request_header_ms, t.idle_ms, t.stream_idle_ms);
@@ -75,7 +75,8 @@ class Encoder {
   Offset<fb::RouteMatch> match(const spec::Route& in) {
     if (!in.path && in.method.empty() && in.headers.empty() && in.queries.empty()) return {};
     Offset<fb::PathMatch> path;
-    if (in.path) path = fb::CreatePathMatch(builder_, static_cast<fb::PathMatchKind>(in.path->kind), text(in.path->value));
+    if (in.path)
+      path = fb::CreatePathMatch(builder_, static_cast<fb::PathMatchKind>(in.path->kind), text(in.path->value));
     const auto method = text(in.method);
     const auto headers = matches<fb::CreateHeaderMatch, fb::HeaderMatch>(in.headers);
     const auto queries = matches<fb::CreateQueryMatch, fb::QueryMatch>(in.queries);
@@ -104,8 +105,8 @@ class Encoder {
     const auto answer = in.direct_response ? write(*in.direct_response) : Offset<fb::DirectResponse>{};
     const auto rewrite = in.rewrite ? write(*in.rewrite) : Offset<fb::Rewrite>{};
     const auto request_fields = list(in.request_fields), response_fields = list(in.response_fields);
-    return fb::CreateRoute(builder_, name, matched, clusters, redirect, answer, rewrite, request_fields, response_fields,
-                           in.request_timeout_ms, in.idle_timeout_ms, in.allow_upgrade);
+    return fb::CreateRoute(builder_, name, matched, clusters, redirect, answer, rewrite, request_fields,
+                           response_fields, in.request_timeout_ms, in.idle_timeout_ms, in.allow_upgrade);
   }
   Offset<fb::VirtualHost> write(const spec::VirtualHost& in) {
     const auto name = text(in.name);
@@ -120,8 +121,8 @@ class Encoder {
   }
   Offset<fb::Cluster> write(const spec::Cluster& in) {
     return fb::CreateCluster(builder_, text(in.name), static_cast<fb::Balance>(in.balance), in.connect_timeout_ms,
-                             in.request_timeout_ms, in.idle_timeout_ms, in.max_connections, in.max_pending, in.max_requests,
-                             in.requests_per_connection);
+                             in.request_timeout_ms, in.idle_timeout_ms, in.max_connections, in.max_pending,
+                             in.max_requests, in.requests_per_connection);
   }
   Offset<fb::Endpoint> write(const spec::Endpoint& in) {
     const auto cluster = text(in.cluster), name = text(in.name), address = text(in.address);
@@ -133,8 +134,8 @@ class Encoder {
     if (const auto& t = in.timeouts; t != spec::ServiceTimeouts{})
       timeouts = fb::CreateServiceTimeouts(builder_, t.tcp_syn_ms, t.tcp_established_ms, t.tcp_fin_ms, t.tcp_closed_ms,
                                            t.udp_ms, t.udp_one_way_ms);
-    return fb::CreateService(builder_, name, address, static_cast<fb::ServiceProtocol>(in.protocol), in.port, in.last_port,
-                             static_cast<fb::ForwardMode>(in.mode), cluster, in.maglev_slots, timeouts);
+    return fb::CreateService(builder_, name, address, static_cast<fb::ServiceProtocol>(in.protocol), in.port,
+                             in.last_port, static_cast<fb::ForwardMode>(in.mode), cluster, in.maglev_slots, timeouts);
   }
 
   std::vector<std::uint8_t> finish(const spec::Policy& in) {
@@ -156,6 +157,8 @@ class Encoder {
 
 }  // namespace
 
-std::vector<std::uint8_t> encode_policy(const spec::Policy& policy, PrivateKeys keys) { return Encoder{keys}.finish(policy); }
+std::vector<std::uint8_t> encode_policy(const spec::Policy& policy, PrivateKeys keys) {
+  return Encoder{keys}.finish(policy);
+}
 
 }  // namespace sluice::mgmt

@@ -25,7 +25,8 @@ std::expected<std::vector<std::uint8_t>, std::string> read_file(const std::files
   if (!file || fstat(file.fd(), &info) != 0) return std::unexpected{system_error("cannot open", path)};
   if (!S_ISREG(info.st_mode)) return std::unexpected{fmt::format("{} is not a file", path.string())};
   if (static_cast<std::size_t>(info.st_size) > most)
-    return std::unexpected{fmt::format("{} has {} bytes, more than the limit of {}", path.string(), info.st_size, most)};
+    return std::unexpected{
+        fmt::format("{} has {} bytes, more than the limit of {}", path.string(), info.st_size, most)};
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(info.st_size));
   for (std::size_t done = 0; done < bytes.size();) {
     const ssize_t n = read(file.fd(), bytes.data() + done, bytes.size() - done);

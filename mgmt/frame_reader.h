@@ -1,6 +1,6 @@
 // frame_reader.h - cuts a stream into size-prefixed buffers (4 bytes, little-endian, then that many).
-// Memory grows with what has arrived, not with what was announced: a prefix of 4 GiB costs nothing. Any split of the input
-// gives the same frames.
+// Memory grows with what has arrived, not with what was announced: a prefix of 4 GiB costs nothing. Any split of the
+// input gives the same frames.
 #pragma once
 
 #include <algorithm>

@@ -2,12 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <toml++/toml.h>
 #include <charconv>
 #include <fstream>
 #include <initializer_list>
 #include <set>
 #include <sstream>
-#include <toml++/toml.h>
 
 #include "mgmt/node_keys.h"
 
@@ -78,7 +78,9 @@ class TableReader {
   void prefixes(std::string_view key, std::vector<Prefix>& out, const char*) {
     each(key, out, parse_prefix, "an address with its prefix length, such as \"10.0.0.1/24\"");
   }
-  void addresses(std::string_view key, std::vector<IpAddress>& out, const char*) { each(key, out, parse_ip, "an IP address"); }
+  void addresses(std::string_view key, std::vector<IpAddress>& out, const char*) {
+    each(key, out, parse_ip, "an IP address");
+  }
   void cpus(std::string_view key, std::vector<std::int64_t>& out, const char*) {
     const toml::array* array = array_of(key);
     if (!array) return;
@@ -126,7 +128,9 @@ class TableReader {
   }
 
  private:
-  std::string join(std::string_view key) const { return path_.empty() ? std::string{key} : path_ + "." + std::string{key}; }
+  std::string join(std::string_view key) const {
+    return path_.empty() ? std::string{key} : path_ + "." + std::string{key};
+  }
   void fail(std::string_view key, const toml::node* node, std::string text) {
     const std::uint32_t line = node ? node->source().begin.line : table_.source().begin.line;
     errors_.push_back({line, join(key), std::move(text)});
@@ -183,25 +187,41 @@ class ReferenceWriter {
   std::string take() { return out_ + rows_ + tables_; }
 
   template <typename T>
-  void number(std::string_view key, T& value, std::int64_t low, std::int64_t high, const char* help, bool required = false) {
-    row(key, high == INT64_MAX ? "number" : fmt::format("number, {} to {}", low, high), fmt::format("{}", value), help, required);
+  void number(std::string_view key, T& value, std::int64_t low, std::int64_t high, const char* help,
+              bool required = false) {
+    row(key, high == INT64_MAX ? "number" : fmt::format("number, {} to {}", low, high), fmt::format("{}", value), help,
+        required);
   }
   void text(std::string_view key, std::string& value, const char* help, bool required = false) {
     row(key, "string", value.empty() ? "" : "\"" + value + "\"", help, required);
   }
-  void flag(std::string_view key, bool& value, const char* help) { row(key, "true or false", value ? "true" : "false", help); }
-  void duration(std::string_view key, Nanos& value, const char* help) {
-    row(key, "duration", value.ns % 1'000'000'000 == 0 ? fmt::format("\"{}s\"", value.ns / 1'000'000'000)
-                                                       : fmt::format("\"{}us\"", value.micros()), help);
+  void flag(std::string_view key, bool& value, const char* help) {
+    row(key, "true or false", value ? "true" : "false", help);
   }
-  void prefix(std::string_view key, Prefix&, const char* help, bool required) { row(key, "prefix", "", help, required); }
-  void address(std::string_view key, IpAddress&, const char* help, bool required) { row(key, "address", "", help, required); }
+  void duration(std::string_view key, Nanos& value, const char* help) {
+    row(key, "duration",
+        value.ns % 1'000'000'000 == 0 ? fmt::format("\"{}s\"", value.ns / 1'000'000'000)
+                                      : fmt::format("\"{}us\"", value.micros()),
+        help);
+  }
+  void prefix(std::string_view key, Prefix&, const char* help, bool required) {
+    row(key, "prefix", "", help, required);
+  }
+  void address(std::string_view key, IpAddress&, const char* help, bool required) {
+    row(key, "address", "", help, required);
+  }
   void ports(std::string_view key, PortRange& value, const char* help) {
     row(key, "port range", fmt::format("\"{}-{}\"", value.first, value.last), help);
   }
-  void prefixes(std::string_view key, std::vector<Prefix>&, const char* help) { row(key, "array of addresses with prefix length", "[]", help); }
-  void addresses(std::string_view key, std::vector<IpAddress>&, const char* help) { row(key, "array of addresses", "[]", help); }
-  void cpus(std::string_view key, std::vector<std::int64_t>&, const char* help) { row(key, "array of CPU numbers", "[]", help); }
+  void prefixes(std::string_view key, std::vector<Prefix>&, const char* help) {
+    row(key, "array of addresses with prefix length", "[]", help);
+  }
+  void addresses(std::string_view key, std::vector<IpAddress>&, const char* help) {
+    row(key, "array of addresses", "[]", help);
+  }
+  void cpus(std::string_view key, std::vector<std::int64_t>&, const char* help) {
+    row(key, "array of CPU numbers", "[]", help);
+  }
   template <typename Enum>
   void choice(std::string_view key, Enum& value, std::initializer_list<const char*> names, const char* help) {
     std::string all;
@@ -209,7 +229,9 @@ class ReferenceWriter {
     row(key, all, fmt::format("\"{}\"", names.begin()[static_cast<std::size_t>(value)]), help);
   }
   template <typename T, typename F>
-  void table(std::string_view key, T& value, const char* help, F&& inner) { nested(key, value, help, inner, false); }
+  void table(std::string_view key, T& value, const char* help, F&& inner) {
+    nested(key, value, help, inner, false);
+  }
   template <typename T, typename F>
   void list(std::string_view key, std::vector<T>&, const char* help, F&& inner) {
     T value;
@@ -224,10 +246,14 @@ class ReferenceWriter {
     inner(writer, value);
     tables_ += writer.take();
   }
-  void row(std::string_view key, std::string_view type, std::string_view value, const char* help, bool required = false) {
+  void row(std::string_view key, std::string_view type, std::string_view value, const char* help,
+           bool required = false) {
     if (rows_.empty()) rows_ = "| key | value | default | meaning |\n|---|---|---|---|\n";
     rows_ += fmt::format("| `{}` | {} | {} | {} |\n", key, type,
-                         required ? "required" : value.empty() ? "" : fmt::format("`{}`", value), help);
+                         required        ? "required"
+                         : value.empty() ? ""
+                                         : fmt::format("`{}`", value),
+                         help);
   }
 
   std::string path_, out_, rows_, tables_;
@@ -269,7 +295,8 @@ std::string node_reference() {
   NodeConfig defaults;
   ReferenceWriter writer{""};
   visit_node(writer, defaults);
-  return "# The node file\n\nMade from mgmt/node_keys.h; do not edit. TOML; an unknown key is an error that names its line.\n" +
+  return "# The node file\n\nMade from mgmt/node_keys.h; do not edit. TOML; an unknown key is an error that names its "
+         "line.\n" +
          writer.take();
 }
 

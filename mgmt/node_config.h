@@ -1,7 +1,7 @@
-// node_config.h - what a node is: its ports, workers, addresses, limits and places. Read from the node file (TOML) once, at
-// start; policy (listeners, routes, clusters) comes over the socket instead. Plain data with its defaults.
-// The keys, their meaning and their bounds stand once, in node_keys.h: the reader, its errors and docs/node.md are
-// made from that.
+// node_config.h - what a node is: its ports, workers, addresses, limits and places. Read from the node file (TOML)
+// once, at start; policy (listeners, routes, clusters) comes over the socket instead. Plain data with its defaults. The
+// keys, their meaning and their bounds stand once, in node_keys.h: the reader, its errors and docs/node.md are made
+// from that.
 #pragma once
 
 #include <cstdint>
@@ -30,14 +30,14 @@ struct VlanConfig {
 
 struct PortConfig {
   std::string name;
-  std::string device;              // PCI address or vdev string
+  std::string device;  // PCI address or vdev string
   std::uint16_t mtu = 0;
   std::uint16_t rx_ring = 1024, tx_ring = 1024;
   bool promiscuous = true;
-  std::vector<Prefix> addresses;   // untagged
-  std::string exception;           // vdev string of the exception port, empty: none
+  std::vector<Prefix> addresses;  // untagged
+  std::string exception;          // vdev string of the exception port, empty: none
   std::vector<VlanConfig> vlans;
-  Impairment receive, transmit;    // trials only
+  Impairment receive, transmit;  // trials only
   std::uint64_t impair_seed = 1;
 };
 
@@ -56,7 +56,7 @@ enum class AccessFormat : std::uint8_t { none, text, json };
 
 struct NodeConfig {
   std::string name = "sluice";
-  std::string prefix = "sluice";   // of DPDK's runtime files; one for each instance on a machine
+  std::string prefix = "sluice";  // of DPDK's runtime files; one for each instance on a machine
   std::uint16_t workers = 1;
   std::vector<std::int64_t> worker_cpus;  // empty: chosen, away from management where there is a CPU to spare
   std::int64_t management_cpu = -1;
@@ -74,10 +74,10 @@ struct NodeConfig {
   std::string control_socket = "/run/sluice/sluice.sock";
   std::string control_group = "sluice";
   std::string state_directory = "/var/lib/sluice";
-  std::string metrics_listen;      // "127.0.0.1:9090"; empty: none
+  std::string metrics_listen;  // "127.0.0.1:9090"; empty: none
   LogSeverity log_level = LogSeverity::info;
   AccessFormat access_format = AccessFormat::none;
-  std::string access_path = "-";   // "-": standard output
+  std::string access_path = "-";  // "-": standard output
 
   // Limits. Of one worker, unless said.
   std::uint32_t connections = 16384;
@@ -86,11 +86,11 @@ struct NodeConfig {
   std::uint32_t tls_handshakes = 512;
   std::uint32_t flows = 65536;
   std::uint32_t neighbours = 4096;
-  std::uint32_t held_buffers = 0;          // 0: what the memory allows
+  std::uint32_t held_buffers = 0;  // 0: what the memory allows
   std::uint32_t receive_window = 512 * 1024;
   std::uint32_t send_buffer = 512 * 1024;
   Nanos time_wait{60'000'000'000};
-  policy::ObjectLimits objects;            // of the node
+  policy::ObjectLimits objects;  // of the node
 };
 
 struct NodeError {

@@ -1,5 +1,5 @@
-// node_keys.h - the keys of the node file: name, where the value goes, bounds, meaning. A table in the form of functions that
-// take a visitor, so that the reader (node_config.cc) and the reference page walk the very same list.
+// node_keys.h - the keys of the node file: name, where the value goes, bounds, meaning. A table in the form of
+// functions that take a visitor, so that the reader (node_config.cc) and the reference page walk the very same list.
 #pragma once
 
 #include "mgmt/node_config.h"
@@ -33,10 +33,12 @@ void visit_port(V& v, PortConfig& c) {
   v.number("mtu", c.mtu, 0, 9600, "0: the device's own");
   v.number("rx_ring", c.rx_ring, 64, 32768, "frames");
   v.number("tx_ring", c.tx_ring, 64, 32768, "frames");
-  v.flag("promiscuous", c.promiscuous, "take frames for other MAC addresses off the wire (needed with an exception port of another MAC)");
+  v.flag("promiscuous", c.promiscuous,
+         "take frames for other MAC addresses off the wire (needed with an exception port of another MAC)");
   v.prefixes("addresses", c.addresses, "our addresses on it, each with the length of its connected prefix");
   v.text("exception", c.exception,
-         "vdev of the exception port (net_tap0,iface=sluice0): what is not ours goes to the kernel there. It gets the port's MAC");
+         "vdev of the exception port (net_tap0,iface=sluice0): what is not ours goes to the kernel there. It gets the "
+         "port's MAC");
   v.list("vlan", c.vlans, "an 802.1Q VLAN on the port", [](auto& inner, VlanConfig& vlan) { visit_vlan(inner, vlan); });
   v.table("impair_receive", c.receive, "a bad network on the way in, for trials",
           [](auto& inner, Impairment& i) { visit_impairment(inner, i); });
@@ -63,18 +65,23 @@ void visit_node(V& v, NodeConfig& c) {
     t.text("name", n.name, "how the node calls itself in metrics and logs");
     t.text("prefix", n.prefix, "of DPDK's runtime files: one for each instance on a machine");
     t.number("workers", n.workers, 1, 64, "packet threads");
-    t.cpus("worker_cpus", n.worker_cpus, "CPU of each worker; empty: chosen, away from management where there is one to spare");
+    t.cpus("worker_cpus", n.worker_cpus,
+           "CPU of each worker; empty: chosen, away from management where there is one to spare");
     t.number("management_cpu", n.management_cpu, -1, 1023, "CPU of the management thread; -1: not pinned");
     t.number("handshake_cores", n.handshake_cores, 0, 64, "threads for TLS handshakes; 0: each worker does its own");
     t.number("memory_mib", n.memory_mib, 64, 1'048'576, "for packet buffers and what DPDK needs, taken at start");
-    t.choice("hugepages", n.hugepages, {"automatic", "required", "never"}, "automatic falls back to ordinary memory and says so");
+    t.choice("hugepages", n.hugepages, {"automatic", "required", "never"},
+             "automatic falls back to ordinary memory and says so");
     t.choice("idle", n.idle_sleep, {"poll", "sleep"}, "what a worker does without work: poll takes the whole core");
     t.duration("drain_timeout", n.drain_timeout, "how long connections may go on after SIGTERM");
   });
-  v.list("port", c.ports, "a port, in the order that gives it its number", [](auto& t, PortConfig& p) { visit_port(t, p); });
+  v.list("port", c.ports, "a port, in the order that gives it its number",
+         [](auto& t, PortConfig& p) { visit_port(t, p); });
   v.list("route", c.routes, "a static route", [](auto& t, RouteConfig& r) { visit_route(t, r); });
-  v.table("upstream", c.upstream, "where connections to endpoints come from", [](auto& t, SourceConfig& s) { visit_source(t, s); });
-  v.table("snat", c.snat, "where packets of full-NAT services come from", [](auto& t, SourceConfig& s) { visit_source(t, s); });
+  v.table("upstream", c.upstream, "where connections to endpoints come from",
+          [](auto& t, SourceConfig& s) { visit_source(t, s); });
+  v.table("snat", c.snat, "where packets of full-NAT services come from",
+          [](auto& t, SourceConfig& s) { visit_source(t, s); });
   v.table("control", c, "the management socket", [](auto& t, NodeConfig& n) {
     t.text("socket", n.control_socket, "path of the Unix socket");
     t.text("group", n.control_group, "members of this group may speak to it, besides root");
@@ -84,7 +91,8 @@ void visit_node(V& v, NodeConfig& c) {
     t.text("listen", n.metrics_listen, "address:port of the HTTP endpoint; empty: none");
   });
   v.table("log", c, "logs", [](auto& t, NodeConfig& n) {
-    t.choice("level", n.log_level, {"error", "warning", "info", "debug"}, "of the process log on standard error; changes live by sluicectl log");
+    t.choice("level", n.log_level, {"error", "warning", "info", "debug"},
+             "of the process log on standard error; changes live by sluicectl log");
     t.choice("access", n.access_format, {"none", "text", "json"}, "form of the access log");
     t.text("access_path", n.access_path, "file of the access log; \"-\" is standard output");
   });
@@ -95,12 +103,15 @@ void visit_node(V& v, NodeConfig& c) {
     t.number("tls_handshakes", n.tls_handshakes, 1, 100'000, "TLS handshakes under way");
     t.number("flows", n.flows, 64, 64'000'000, "flows of L4 services");
     t.number("neighbours", n.neighbours, 16, 1'000'000, "entries of the ARP and ND cache");
-    t.number("held_buffers", n.held_buffers, 0, 100'000'000, "packet buffers that queues of connections may hold; 0: what memory_mib allows");
-    t.number("receive_window", n.receive_window, 16 * 1024, 64 * 1024 * 1024, "bytes of buffer memory a connection may hold unread");
+    t.number("held_buffers", n.held_buffers, 0, 100'000'000,
+             "packet buffers that queues of connections may hold; 0: what memory_mib allows");
+    t.number("receive_window", n.receive_window, 16 * 1024, 64 * 1024 * 1024,
+             "bytes of buffer memory a connection may hold unread");
     t.number("send_buffer", n.send_buffer, 16 * 1024, 64 * 1024 * 1024, "bytes a connection may hold unacknowledged");
     t.duration("time_wait", n.time_wait, "2 x MSL of TCP");
     t.number("listeners", n.objects.listeners, 1, 65'536, "of the node, in a policy");
-    t.number("routes", n.objects.routes, 1, 1'000'000, "of the node: routes with a name, and so statistics of their own");
+    t.number("routes", n.objects.routes, 1, 1'000'000,
+             "of the node: routes with a name, and so statistics of their own");
     t.number("clusters", n.objects.clusters, 1, 1'000'000, "of the node, in a policy");
     t.number("endpoints", n.objects.endpoints, 1, 4'000'000, "of the node, in a policy");
     t.number("services", n.objects.services, 1, 100'000, "of the node, in a policy");

@@ -34,7 +34,9 @@ std::expected<std::unique_ptr<Plane>, StartError> Plane::open(const NodeConfig& 
   if (!plan) return std::unexpected{StartError{ExitCode::usage, plan.error()}};
   plane->plan_ = *plan;
 
-  EalOptions eal{.prefix = config.prefix, .memory_mib = config.memory_mib, .hugepages = config.hugepages,
+  EalOptions eal{.prefix = config.prefix,
+                 .memory_mib = config.memory_mib,
+                 .hugepages = config.hugepages,
                  .management_cpu = topology.management_cpu};
   for (const PortConfig& port : config.ports)
     if (!port.device.starts_with("net_")) eal.pci.push_back(port.device);
@@ -50,10 +52,10 @@ std::expected<std::unique_ptr<Plane>, StartError> Plane::open(const NodeConfig& 
   plane->libraries_ = std::make_unique<tls::Libraries>(config.workers + config.handshake_cores);
   plane->buffers_ = std::make_unique<Buffers>("sluice", plan->data, plan->slices, pool_cache, -1);
   if (!plane->buffers_->ok())
-    return std::unexpected{StartError{ExitCode::memory, fmt::format("packet buffers do not fit into {} MiB: {}", config.memory_mib,
-                                                                    rte_strerror(rte_errno))}};
-  plane->cluster_permits_ = std::make_unique<Permit>(config.objects.clusters, static_cast<std::uint32_t>(ClusterPermit::count_),
-                                                     config.workers);
+    return std::unexpected{StartError{ExitCode::memory, fmt::format("packet buffers do not fit into {} MiB: {}",
+                                                                    config.memory_mib, rte_strerror(rte_errno))}};
+  plane->cluster_permits_ = std::make_unique<Permit>(config.objects.clusters,
+                                                     static_cast<std::uint32_t>(ClusterPermit::count_), config.workers);
   plane->listener_permits_ = std::make_unique<Permit>(config.objects.listeners, 1, config.workers);
   plane->handoff_ = std::make_unique<Handoff>(config.workers, handoff_ring);
   plane->news_ = std::make_unique<NewsRings>(config.workers);
@@ -69,7 +71,8 @@ std::expected<std::unique_ptr<Plane>, StartError> Plane::open(const NodeConfig& 
     auto engine = Engine::open(seat->counters);
     if (!engine) return std::unexpected{StartError{ExitCode::failed, engine.error()}};
     seat->engine = std::move(*engine);
-    if (config.access_format != AccessFormat::none) seat->access = std::make_unique<SpscRing<AccessRecord>>(access_ring);
+    if (config.access_format != AccessFormat::none)
+      seat->access = std::make_unique<SpscRing<AccessRecord>>(access_ring);
     plane->workers_.push_back(std::move(seat));
   }
   return plane;
@@ -84,7 +87,8 @@ void Plane::drop_pipelines() {
   for (auto& seat : workers_) seat->pipeline.reset();
 }
 
-std::expected<void, StartError> Plane::open_port(const PortPlace& place, const PortConfig& config, const MacAddress* mac) {
+std::expected<void, StartError> Plane::open_port(const PortPlace& place, const PortConfig& config,
+                                                 const MacAddress* mac) {
   const bool exception = !place.exception_of.empty();
   DeviceSpec spec{.name = place.name,
                   .device = mac ? exception_device(place.device, *mac) : place.device,
@@ -98,7 +102,8 @@ std::expected<void, StartError> Plane::open_port(const PortPlace& place, const P
   PortSeat seat{.name = place.name, .exception_of = place.exception_of, .device = device->get()};
   seat.port = std::move(*device);
   if (!exception && (config.receive.any() || config.transmit.any()))
-    seat.port = std::make_unique<Impaired>(std::move(seat.port), ImpairSpec{config.receive, config.transmit, config.impair_seed});
+    seat.port = std::make_unique<Impaired>(std::move(seat.port),
+                                           ImpairSpec{config.receive, config.transmit, config.impair_seed});
   const auto id = static_cast<PortId>(ports_.size());
   for (std::uint16_t worker = 0; worker < config_.workers; ++worker) {
     const bool owns = queue_of(worker, config_.workers, id, seat.port->caps().queues).owns;
@@ -113,7 +118,8 @@ std::expected<void, StartError> Plane::open_ports(const Topology& topology) {
     const std::string& owner = place.exception_of.empty() ? place.name : place.exception_of;
     const auto config = std::ranges::find(config_.ports, owner, &PortConfig::name);
     const MacAddress* mac = nullptr;
-    if (!place.exception_of.empty()) mac = &ports_[static_cast<std::size_t>(config - config_.ports.begin())].port->caps().mac;
+    if (!place.exception_of.empty())
+      mac = &ports_[static_cast<std::size_t>(config - config_.ports.begin())].port->caps().mac;
     if (auto done = open_port(place, *config, mac); !done) return done;
   }
   return {};
@@ -136,7 +142,8 @@ std::expected<void, StartError> Plane::compile_addresses() {
   for (PortId id = 0; id < config_.ports.size(); ++id) {
     const PortConfig& port = config_.ports[id];
     add(id, 0, port.addresses, port_id(port.name + ".exception"));
-    for (const VlanConfig& vlan : port.vlans) add(id, vlan.id, vlan.addresses, port_id(fmt::format("{}.{}.exception", port.name, vlan.id)));
+    for (const VlanConfig& vlan : port.vlans)
+      add(id, vlan.id, vlan.addresses, port_id(fmt::format("{}.{}.exception", port.name, vlan.id)));
   }
   std::vector<StaticRoute> statics;
   for (const RouteConfig& route : config_.routes) statics.push_back({route.destination, route.gateway});
@@ -146,15 +153,18 @@ std::expected<void, StartError> Plane::compile_addresses() {
 
   upstream_sources_ = config_.upstream.addresses.empty() ? own : config_.upstream.addresses;
   if (upstream_sources_.size() > tcp::sources_max)
-    return std::unexpected{StartError{ExitCode::usage, fmt::format("upstream.addresses: at most {}", tcp::sources_max)}};
+    return std::unexpected{
+        StartError{ExitCode::usage, fmt::format("upstream.addresses: at most {}", tcp::sources_max)}};
   std::vector<LocalRange> ranges;
-  for (const IpAddress& address : upstream_sources_) ranges.push_back({address, config_.upstream.ports, LocalUse::upstream});
+  for (const IpAddress& address : upstream_sources_)
+    ranges.push_back({address, config_.upstream.ports, LocalUse::upstream});
   for (const IpAddress& address : config_.snat.addresses.empty() ? own : config_.snat.addresses)
     ranges.push_back({address, config_.snat.ports, LocalUse::snat});
   auto addresses = LocalAddresses::compile(own, ranges);
   if (!addresses)
-    return std::unexpected{StartError{ExitCode::usage, fmt::format("upstream and snat: the port ranges of {} overlap",
-                                                                   to_text(ranges[addresses.error().first].address).view())}};
+    return std::unexpected{
+        StartError{ExitCode::usage, fmt::format("upstream and snat: the port ranges of {} overlap",
+                                                to_text(ranges[addresses.error().first].address).view())}};
   addresses_ = std::move(*addresses);
   return {};
 }
@@ -205,16 +215,28 @@ std::expected<void, StartError> Plane::start_workers(const Published<Policy>& po
     for (PortId id = 0; id < ports_.size(); ++id) {
       PortSeat& port = ports_[id];
       const QueueOwner queue = queue_of(worker, config_.workers, id, port.port->caps().queues);
-      PortBinding binding{.port = queue.owns ? port.port.get() : port.remotes[worker].get(), .queue = queue.queue, .receives = queue.owns};
+      PortBinding binding{.port = queue.owns ? port.port.get() : port.remotes[worker].get(),
+                          .queue = queue.queue,
+                          .receives = queue.owns};
       for (std::uint16_t other = 0; queue.owns && other < config_.workers; ++other)
         if (port.remotes[other] && queue_of(other, config_.workers, id, port.port->caps().queues).owner == worker)
           binding.remotes.push_back(port.remotes[other].get());
       bindings.push_back(std::move(binding));
     }
-    const PipelineDeps deps{.buffers = *buffers_, .counters = seat.counters, .stats = *seat.stats, .l4_stats = *seat.l4_stats,
-                            .engine = *seat.engine, .access = seat.access.get(), .cluster_permits = *cluster_permits_,
-                            .listener_permits = *listener_permits_, .handoff = *handoff_, .news = *news_, .trace = trace_.get(),
-                            .routes = routes_, .addresses = addresses_, .policy = policy};
+    const PipelineDeps deps{.buffers = *buffers_,
+                            .counters = seat.counters,
+                            .stats = *seat.stats,
+                            .l4_stats = *seat.l4_stats,
+                            .engine = *seat.engine,
+                            .access = seat.access.get(),
+                            .cluster_permits = *cluster_permits_,
+                            .listener_permits = *listener_permits_,
+                            .handoff = *handoff_,
+                            .news = *news_,
+                            .trace = trace_.get(),
+                            .routes = routes_,
+                            .addresses = addresses_,
+                            .policy = policy};
     seat.pipeline = std::make_unique<Pipeline>(pipeline_config(worker, secret), deps, std::move(bindings),
                                                Rng{random_bytes<std::uint64_t>()}, clock_->now());
     if (worker == 0) seat.pipeline->announce();
@@ -222,7 +244,11 @@ std::expected<void, StartError> Plane::start_workers(const Published<Policy>& po
   for (std::uint16_t worker = 0; worker < config_.workers; ++worker) {
     WorkerSeat& seat = *workers_[worker];
     auto thread = WorkerThread::start(fmt::format("sluice-w{}", worker), seat.cpu, [this, worker, &seat] {
-      const WorkerLoop loop{.worker = worker, .stop = stop_, .clock = *clock_, .counters = seat.counters, .qsbr = *qsbr_,
+      const WorkerLoop loop{.worker = worker,
+                            .stop = stop_,
+                            .clock = *clock_,
+                            .counters = seat.counters,
+                            .qsbr = *qsbr_,
                             .idle = {.sleep = config_.idle_sleep}};
       run_worker(loop, [&seat](Nanos now) {
         if (WorkerSeat::Job* job = seat.job.load(std::memory_order_relaxed)) [[unlikely]] {
@@ -259,7 +285,7 @@ bool Plane::ask(unsigned worker, std::function<void(Pipeline&, Nanos)> run, Nano
       continue;
     }
     WorkerSeat::Job* mine = &job;
-    if (seat.job.compare_exchange_strong(mine, nullptr)) return false;  // the worker never saw it
+    if (seat.job.compare_exchange_strong(mine, nullptr)) return false;            // the worker never saw it
     while (!job.done.load(std::memory_order_acquire)) std::this_thread::yield();  // it is at it right now
   }
   return true;

@@ -1,7 +1,7 @@
-// plane.h - the running data plane: EAL, packet buffers, ports, addresses, and one thread with its Pipeline for each worker.
-// Built in order from the node file, on the management thread; taken down in reverse. Management reads what workers publish
-// (counters, statistics, flow tables) directly and asks for the rest by ask(): a small job that the worker runs between
-// two turns.
+// plane.h - the running data plane: EAL, packet buffers, ports, addresses, and one thread with its Pipeline for each
+// worker. Built in order from the node file, on the management thread; taken down in reverse. Management reads what
+// workers publish (counters, statistics, flow tables) directly and asks for the rest by ask(): a small job that the
+// worker runs between two turns.
 #pragma once
 
 #include <atomic>
@@ -23,12 +23,12 @@ namespace sluice::mgmt {
 // How the process ends when it cannot start (docs/commands.md).
 enum class ExitCode : int {
   ok = 0,
-  failed = 1,        // anything without a code of its own
-  usage = 2,         // command line or node file
-  memory = 4,        // hugepages or memory
-  port = 5,          // a port cannot be opened
-  running = 6,       // another instance has the name, the socket or the metrics address
-  state = 7,         // state directory: full, unwritable, damaged key
+  failed = 1,   // anything without a code of its own
+  usage = 2,    // command line or node file
+  memory = 4,   // hugepages or memory
+  port = 5,     // a port cannot be opened
+  running = 6,  // another instance has the name, the socket or the metrics address
+  state = 7,    // state directory: full, unwritable, damaged key
 };
 struct StartError {
   ExitCode code;
@@ -57,7 +57,7 @@ struct WorkerSeat {
 struct PortSeat {
   std::string name;
   std::string exception_of;
-  Device* device = nullptr;       // inside `port`, perhaps behind an Impaired
+  Device* device = nullptr;  // inside `port`, perhaps behind an Impaired
   std::unique_ptr<Port> port;
   std::vector<std::unique_ptr<RemotePort>> remotes;  // by worker; nullptr where it has a queue of its own
 };
@@ -75,7 +75,8 @@ class Plane {
   // After stop_workers(): what they held (connections, sessions) goes.
   void drop_pipelines();
 
-  // Runs a job on a worker between two turns, and waits for it; false when the worker did not come to it within the time.
+  // Runs a job on a worker between two turns, and waits for it; false when the worker did not come to it within the
+  // time.
   bool ask(unsigned worker, std::function<void(Pipeline&, Nanos)> job, Nanos patience = Nanos{50'000'000});
 
   const NodeConfig& config() const { return config_; }

@@ -16,7 +16,8 @@ using policy::ObjectKind;
 
 std::uint64_t unix_ms() {
   return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count());
 }
 
 std::optional<ObjectKind> kind_of(Object object) {
@@ -63,7 +64,8 @@ void join(Faults& into, Faults more) {
 }
 
 // The whole list is judged, but the operator wrote a delta: "endpoints[17].address" is "set[2].address".
-void speak_of_the_delta(Faults& faults, const spec::EndpointDelta& delta, const std::vector<spec::Endpoint>& endpoints) {
+void speak_of_the_delta(Faults& faults, const spec::EndpointDelta& delta,
+                        const std::vector<spec::Endpoint>& endpoints) {
   for (Fault& fault : faults) {
     constexpr std::string_view list = "endpoints[";
     const std::size_t end = fault.path.find(']');
@@ -72,7 +74,8 @@ void speak_of_the_delta(Faults& faults, const spec::EndpointDelta& delta, const 
     const auto in_delta = std::ranges::find_if(delta.set, [&](const spec::Endpoint& each) {
       return at < endpoints.size() && each.cluster == endpoints[at].cluster && each.name == endpoints[at].name;
     });
-    if (in_delta != delta.set.end()) fault.path = fmt::format("set[{}]{}", in_delta - delta.set.begin(), fault.path.substr(end + 1));
+    if (in_delta != delta.set.end())
+      fault.path = fmt::format("set[{}]{}", in_delta - delta.set.begin(), fault.path.substr(end + 1));
   }
 }
 
@@ -102,21 +105,24 @@ ApplyResult Publisher::refuse(Faults faults, Faults warnings) const {
 }
 
 ApplyResult Publisher::other_generation(std::uint64_t wanted) const {
-  ApplyResult result = refuse({{"", fmt::format("generation {} was expected, {} runs", wanted, running_.policy.generation)}});
+  ApplyResult result =
+      refuse({{"", fmt::format("generation {} was expected, {} runs", wanted, running_.policy.generation)}});
   result.kind = ApplyResult::Kind::other_generation;
   return result;
 }
 
 void Publisher::give(ObjectKind kind, std::string_view name, std::string path, Faults& faults) {
   if (registry_.assign(kind, name)) return;
-  faults.push_back({std::move(path), fmt::format("the node has no room for another one: {} are in use and {} that were removed are "
-                                                 "not idle yet, of {}",
-                                                 registry_.live(kind), registry_.leaving(kind), means_.node.limits.of(kind))});
+  faults.push_back(
+      {std::move(path), fmt::format("the node has no room for another one: {} are in use and {} that were removed are "
+                                    "not idle yet, of {}",
+                                    registry_.live(kind), registry_.leaving(kind), means_.node.limits.of(kind))});
 }
 
 bool Publisher::assign_ids(const spec::Policy& wanted, const std::vector<Action>& changes, Faults& faults) {
   for (const Action& change : changes)
-    if (const auto kind = kind_of(change.object); kind && change.kind == ChangeKind::removed) registry_.release(*kind, change.name);
+    if (const auto kind = kind_of(change.object); kind && change.kind == ChangeKind::removed)
+      registry_.release(*kind, change.name);
   if (!(wanted.route_tables == running_.spec.route_tables)) {
     std::unordered_set<std::string_view> stay;
     each_named_route(wanted, [&](std::string_view name) { stay.insert(name); });
@@ -131,7 +137,8 @@ bool Publisher::assign_ids(const spec::Policy& wanted, const std::vector<Action>
   for (std::size_t i = 0; i < wanted.clusters.size(); ++i)
     give(ObjectKind::cluster, wanted.clusters[i].name, fmt::format("clusters[{}]", i), faults);
   for (std::size_t i = 0; i < wanted.endpoints.size(); ++i)
-    give(ObjectKind::endpoint, endpoint_key(wanted.endpoints[i].cluster, wanted.endpoints[i].name), fmt::format("endpoints[{}]", i), faults);
+    give(ObjectKind::endpoint, endpoint_key(wanted.endpoints[i].cluster, wanted.endpoints[i].name),
+         fmt::format("endpoints[{}]", i), faults);
   for (std::size_t i = 0; i < wanted.services.size(); ++i)
     give(ObjectKind::service, wanted.services[i].name, fmt::format("services[{}]", i), faults);
   return faults.empty();
@@ -193,7 +200,8 @@ std::expected<void, Faults> Publisher::restore(std::vector<std::string>& warning
   if (!loaded) return std::unexpected{Faults{{"", loaded.error()}}};
   if (!*loaded) return {};
   for (std::string& each : (*loaded)->warnings) warnings.push_back(std::move(each));
-  ApplyResult result = take(std::move((*loaded)->policy), Mode::publish, false, std::max<std::uint64_t>((*loaded)->generation, 1));
+  ApplyResult result =
+      take(std::move((*loaded)->policy), Mode::publish, false, std::max<std::uint64_t>((*loaded)->generation, 1));
   if (result.kind != ApplyResult::Kind::applied) return std::unexpected{std::move(result.faults)};
   return {};
 }
@@ -226,7 +234,8 @@ ApplyResult Publisher::apply(const spec::EndpointDelta& delta, std::uint64_t if_
     wanted.endpoints = std::move(before);
     return refuse(std::move(faults));
   };
-  if (Verdict verdict = validate_endpoints(wanted, means_.node); !verdict.ok()) return give_back(std::move(verdict.faults));
+  if (Verdict verdict = validate_endpoints(wanted, means_.node); !verdict.ok())
+    return give_back(std::move(verdict.faults));
 
   ApplyResult result;
   result.changes = plan_endpoints(before, wanted.endpoints);
@@ -275,7 +284,8 @@ void Publisher::update_status() {
     for (const spec::RouteTable& table : running_.spec.route_tables)
       for (const spec::VirtualHost& host : table.virtual_hosts)
         for (const spec::Route& route : host.routes)
-          if (const auto ref = route.name.empty() ? std::nullopt : registry_.find(policy::ObjectKind::route, route.name))
+          if (const auto ref =
+                  route.name.empty() ? std::nullopt : registry_.find(policy::ObjectKind::route, route.name))
             names.emplace(ref->id, route.name);
   const std::lock_guard lock{mutex_};
   if (renamed) route_names_ = std::move(names);

@@ -1,14 +1,14 @@
-// publish.h - the owner of what runs: takes policies and deltas, publishes them, keeps them on disk, frees the old ones.
-// Each request is judged whole: published everywhere at one instant, or refused with every fault and no trace. Generations
-// count up by one. The order of calls is the order of publication.
-// Thread: one at a time calls the verbs (the policy thread, mgmt/server starts it); status() and current() are for anyone.
-// Workers read published() and report to the Qsbr; nothing here waits for them.
+// publish.h - the owner of what runs: takes policies and deltas, publishes them, keeps them on disk, frees the old
+// ones. Each request is judged whole: published everywhere at one instant, or refused with every fault and no trace.
+// Generations count up by one. The order of calls is the order of publication. Thread: one at a time calls the verbs
+// (the policy thread, mgmt/server starts it); status() and current() are for anyone. Workers read published() and
+// report to the Qsbr; nothing here waits for them.
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <map>
-#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -32,8 +32,8 @@ class RunTime {
   virtual void assigned(std::span<const ObjectRef> ids) = 0;
   // This policy is about to be published: limits of the node that count from its first request.
   virtual void publishing(const Policy& next) = 0;
-  // Nothing below mgmt/ belongs to the object any more: no request, connection or flow. Asked after its name has left and
-  // every worker has seen that.
+  // Nothing below mgmt/ belongs to the object any more: no request, connection or flow. Asked after its name has left
+  // and every worker has seen that.
   virtual bool is_idle(const ObjectRef& id) = 0;
 };
 

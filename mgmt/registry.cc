@@ -84,7 +84,8 @@ void Registry::rollback() {
   assigned_.clear();
 }
 
-std::size_t Registry::collect(std::uint64_t oldest_alive_generation, const std::function<bool(const ObjectRef&)>& is_idle) {
+std::size_t Registry::collect(std::uint64_t oldest_alive_generation,
+                              const std::function<bool(const ObjectRef&)>& is_idle) {
   CHECK(undo_.empty());
   std::size_t freed = 0;
   for (std::size_t k = 0; k < policy::object_kinds; ++k) {

@@ -1,9 +1,9 @@
 // registry.h - gives every named object a stable dense id, kept across policies while the name lives.
-// Run-time state below mgmt/ is indexed by these ids. A name that leaves the policy keeps its id, and gets it back when it
-// returns, until collect() finds that no snapshot and no run-time state refers to it; then the id is free for another
-// name, with the next generation. The lowest free id is given first. Ids are below the node's limit of the kind.
-// Changes are made in a transaction: after rollback() the registry is as it was.
-// One thread. Endpoints are named "cluster/endpoint".
+// Run-time state below mgmt/ is indexed by these ids. A name that leaves the policy keeps its id, and gets it back when
+// it returns, until collect() finds that no snapshot and no run-time state refers to it; then the id is free for
+// another name, with the next generation. The lowest free id is given first. Ids are below the node's limit of the
+// kind. Changes are made in a transaction: after rollback() the registry is as it was. One thread. Endpoints are named
+// "cluster/endpoint".
 #pragma once
 
 #include <cstdint>

@@ -27,7 +27,8 @@ Offset<flatbuffers::Vector<Offset<fb::Fault>>> write(FlatBufferBuilder& builder,
 
 Bytes plain_reply(std::uint64_t id, fb::Outcome outcome, std::string_view message) {
   FlatBufferBuilder builder;
-  const auto text = message.empty() ? Offset<flatbuffers::String>{} : builder.CreateString(message.data(), message.size());
+  const auto text =
+      message.empty() ? Offset<flatbuffers::String>{} : builder.CreateString(message.data(), message.size());
   return finish(builder, fb::CreateReply(builder, id, outcome, text));
 }
 
@@ -51,8 +52,9 @@ Bytes apply_reply(std::uint64_t id, const ApplyResult& result) {
   listed.resize(std::min(listed.size(), listed_max));
   const auto warnings = write(builder, listed);
   const auto all = builder.CreateVector(changes);
-  const auto applied = fb::CreateApplied(builder, result.generation, all,
-                                         static_cast<std::uint32_t>(result.changes.size() - changes.size()), warnings, result.took_ms);
+  const auto applied =
+      fb::CreateApplied(builder, result.generation, all,
+                        static_cast<std::uint32_t>(result.changes.size() - changes.size()), warnings, result.took_ms);
   return finish(builder, fb::CreateReply(builder, id, fb::Outcome::ok, 0, 0, fb::Result::Applied, applied.Union()));
 }
 

@@ -15,7 +15,9 @@ using flatbuffers::FlatBufferBuilder;
 using flatbuffers::Offset;
 using policy::ObjectKind;
 
-constexpr bool is_gauge(Figure figure) { return figure == Figure::active_requests || figure == Figure::active_connections; }
+constexpr bool is_gauge(Figure figure) {
+  return figure == Figure::active_requests || figure == Figure::active_connections;
+}
 
 std::string text_of(const Endpoint& endpoint) { return std::string{to_text(endpoint).view()}; }
 
@@ -24,7 +26,8 @@ std::string suite_name(Suite suite) {
   return info ? std::string{info->name} : "handshake";
 }
 
-const policy::Endpoint* find_endpoint(const Policy& policy, std::uint32_t id, const policy::EndpointGroup** group = nullptr) {
+const policy::Endpoint* find_endpoint(const Policy& policy, std::uint32_t id,
+                                      const policy::EndpointGroup** group = nullptr) {
   for (const auto& candidate : policy.endpoints->groups) {
     if (!candidate) continue;
     for (const policy::Endpoint& endpoint : candidate->endpoints) {
@@ -109,10 +112,12 @@ Offset<fb::StatusReport> report_status(FlatBufferBuilder& out, const ReportSourc
     const WorkerSeat& seat = *from.plane.workers()[i];
     const std::uint64_t total = static_cast<std::uint64_t>((from.plane.clock().now() - from.started).seconds() *
                                                            static_cast<double>(from.plane.clock().tsc_hz()));
-    workers.push_back(fb::CreateWorkerStatus(
-        out, static_cast<std::uint16_t>(i), static_cast<std::uint16_t>(seat.cpu), seat.counters.get(Counter::busy_tsc), total,
-        static_cast<std::uint32_t>(seat.counters.get(Counter::http_client_connections) + seat.counters.get(Counter::http_upstream_connections)),
-        seat.pipeline->forwarder().flows().size(), buffers));
+    workers.push_back(
+        fb::CreateWorkerStatus(out, static_cast<std::uint16_t>(i), static_cast<std::uint16_t>(seat.cpu),
+                               seat.counters.get(Counter::busy_tsc), total,
+                               static_cast<std::uint32_t>(seat.counters.get(Counter::http_client_connections) +
+                                                          seat.counters.get(Counter::http_upstream_connections)),
+                               seat.pipeline->forwarder().flows().size(), buffers));
   }
   std::vector<Offset<fb::PortStatus>> ports;
   for (const PortSeat& port : from.plane.ports()) {
@@ -123,17 +128,18 @@ Offset<fb::StatusReport> report_status(FlatBufferBuilder& out, const ReportSourc
     if (caps.rx_checksum) offloads.push_back("rx-checksum");
     if (caps.tso) offloads.push_back("tso");
     if (caps.multi_segment) offloads.push_back("multi-segment");
-    ports.push_back(fb::CreatePortStatus(out, out.CreateString(port.name), out.CreateString(port.device->driver()), caps.queues,
-                                         out.CreateString(std::string{to_text(caps.mac).view()}), caps.mtu, port.device->link_up(),
-                                         caps.rss, out.CreateVectorOfStrings(offloads)));
+    ports.push_back(fb::CreatePortStatus(out, out.CreateString(port.name), out.CreateString(port.device->driver()),
+                                         caps.queues, out.CreateString(std::string{to_text(caps.mac).view()}), caps.mtu,
+                                         port.device->link_up(), caps.rss, out.CreateVectorOfStrings(offloads)));
   }
   const auto uptime = static_cast<std::uint64_t>((from.plane.clock().now() - from.started).millis());
   return fb::CreateStatusReport(
-      out, out.CreateString(version_text()), out.CreateString(commit_text()), static_cast<std::uint32_t>(getpid()), uptime, from.draining,
-      status.generation, status.applied_unix_ms, status.snapshots_alive, out.CreateString(status.store_error),
-      static_cast<std::uint32_t>(status.listeners), static_cast<std::uint32_t>(status.routes), static_cast<std::uint32_t>(status.clusters),
-      static_cast<std::uint32_t>(status.endpoints), static_cast<std::uint32_t>(status.services), out.CreateVector(workers),
-      out.CreateVector(ports));
+      out, out.CreateString(version_text()), out.CreateString(commit_text()), static_cast<std::uint32_t>(getpid()),
+      uptime, from.draining, status.generation, status.applied_unix_ms, status.snapshots_alive,
+      out.CreateString(status.store_error), static_cast<std::uint32_t>(status.listeners),
+      static_cast<std::uint32_t>(status.routes), static_cast<std::uint32_t>(status.clusters),
+      static_cast<std::uint32_t>(status.endpoints), static_cast<std::uint32_t>(status.services),
+      out.CreateVector(workers), out.CreateVector(ports));
 }
 
 Offset<fb::StatsReport> report_stats(FlatBufferBuilder& out, const ReportSources& from, const fb::Stats& request) {
@@ -146,7 +152,8 @@ Offset<fb::StatsReport> report_stats(FlatBufferBuilder& out, const ReportSources
       sum += each.back();
     }
     counters.push_back(fb::CreateCounterValue(out, out.CreateString(std::string{counter_info[i].name}),
-                                              out.CreateString(std::string{counter_info[i].unit}), sum, out.CreateVector(each)));
+                                              out.CreateString(std::string{counter_info[i].unit}), sum,
+                                              out.CreateVector(each)));
   }
   const Policy policy = from.publisher.current();
   std::vector<Offset<fb::ObjectStats>> objects;
@@ -164,13 +171,15 @@ Offset<fb::StatsReport> report_stats(FlatBufferBuilder& out, const ReportSources
       upper.push_back(LatencyHistogram::upper_us(bucket));
       counts.push_back(f.latency[bucket]);
     }
-    const std::vector<std::uint64_t> responses{f.get(Figure::responses_1xx), f.get(Figure::responses_2xx), f.get(Figure::responses_3xx),
-                                               f.get(Figure::responses_4xx), f.get(Figure::responses_5xx)};
-    const auto histogram = fb::CreateHistogram(out, out.CreateVector(upper), out.CreateVector(counts), f.get(Figure::latency_us_sum));
+    const std::vector<std::uint64_t> responses{f.get(Figure::responses_1xx), f.get(Figure::responses_2xx),
+                                               f.get(Figure::responses_3xx), f.get(Figure::responses_4xx),
+                                               f.get(Figure::responses_5xx)};
+    const auto histogram =
+        fb::CreateHistogram(out, out.CreateVector(upper), out.CreateVector(counts), f.get(Figure::latency_us_sum));
     objects.push_back(fb::CreateObjectStats(
-        out, static_cast<fb::ObjectKind>(kind), out.CreateString(name), f.get(Figure::requests), out.CreateVector(responses),
-        f.get(Figure::bytes_in), f.get(Figure::bytes_out), f.get(Figure::active_requests), f.get(Figure::connections),
-        f.get(Figure::active_connections), f.get(Figure::failures), histogram));
+        out, static_cast<fb::ObjectKind>(kind), out.CreateString(name), f.get(Figure::requests),
+        out.CreateVector(responses), f.get(Figure::bytes_in), f.get(Figure::bytes_out), f.get(Figure::active_requests),
+        f.get(Figure::connections), f.get(Figure::active_connections), f.get(Figure::failures), histogram));
   };
   if (wanted(ObjectKind::listener))
     for (const auto& listener : policy.routes->listeners) add(ObjectKind::listener, listener.id, listener.name);
@@ -182,7 +191,8 @@ Offset<fb::StatsReport> report_stats(FlatBufferBuilder& out, const ReportSources
     for (const auto& group : policy.endpoints->groups)
       if (group)
         for (const auto& endpoint : group->endpoints)
-          add(ObjectKind::endpoint, endpoint.id, endpoint_key(name_of(policy, ObjectKind::cluster, group->id), endpoint.name));
+          add(ObjectKind::endpoint, endpoint.id,
+              endpoint_key(name_of(policy, ObjectKind::cluster, group->id), endpoint.name));
   if (wanted(ObjectKind::route))
     from.publisher.each_route([&](std::uint32_t id, const std::string& name) { add(ObjectKind::route, id, name); });
   return fb::CreateStatsReport(out, out.CreateVector(counters), out.CreateVector(objects));
@@ -194,15 +204,18 @@ Offset<fb::ServicesReport> report_services(FlatBufferBuilder& out, const ReportS
   for (const policy::Service& service : policy.routes->services) {
     std::vector<Offset<fb::BackendStatus>> backends;
     const policy::EndpointGroup* group = policy.endpoints->of(service.cluster);
-    for (const policy::Endpoint& endpoint : group ? std::span<const policy::Endpoint>{group->endpoints} : std::span<const policy::Endpoint>{}) {
+    for (const policy::Endpoint& endpoint :
+         group ? std::span<const policy::Endpoint>{group->endpoints} : std::span<const policy::Endpoint>{}) {
       const ObjectFigures f = from.baselines.now(from.plane, ObjectKind::endpoint, endpoint.id);
-      backends.push_back(fb::CreateBackendStatus(out, out.CreateString(endpoint.name), out.CreateString(text_of(endpoint.address)),
-                                                 endpoint.weight, f.get(Figure::active_connections), f.get(Figure::connections)));
+      backends.push_back(fb::CreateBackendStatus(out, out.CreateString(endpoint.name),
+                                                 out.CreateString(text_of(endpoint.address)), endpoint.weight,
+                                                 f.get(Figure::active_connections), f.get(Figure::connections)));
     }
     services.push_back(fb::CreateServiceStatus(
         out, out.CreateString(service.name), out.CreateString(std::string{to_text(service.address).view()}),
-        service.protocol == 17 ? fb::ServiceProtocol::udp : fb::ServiceProtocol::tcp, service.first_port, service.last_port,
-        out.CreateString(name_of(policy, ObjectKind::cluster, service.cluster)), out.CreateVector(backends)));
+        service.protocol == 17 ? fb::ServiceProtocol::udp : fb::ServiceProtocol::tcp, service.first_port,
+        service.last_port, out.CreateString(name_of(policy, ObjectKind::cluster, service.cluster)),
+        out.CreateVector(backends)));
   }
   return fb::CreateServicesReport(out, out.CreateVector(services));
 }
@@ -229,21 +242,25 @@ Offset<fb::FlowsReport> report_flows(FlatBufferBuilder& out, const ReportSources
         const FlowRecord& r = records[i];
         if (!all && r.ends.service != only) continue;
         if (total++ >= request.limit()) continue;
-        flows.push_back(fb::CreateFlowStatus(
-            out, static_cast<std::uint16_t>(worker), out.CreateString(name_of(policy, ObjectKind::service, r.ends.service)),
-            r.ends.protocol == Protocol::udp ? fb::ServiceProtocol::udp : fb::ServiceProtocol::tcp,
-            out.CreateString(text_of({r.ends.client, r.ends.client_port})), out.CreateString(text_of({r.ends.vip, r.ends.vip_port})),
-            out.CreateString(text_of({r.ends.local, r.ends.local_port})), out.CreateString(text_of({r.ends.backend, r.ends.backend_port})),
-            out.CreateString(name_of(policy, ObjectKind::endpoint, r.ends.endpoint)),
-            out.CreateString(std::string{phases[static_cast<std::size_t>(r.phase)]}), now_ms - r.last_ms, r.packets_in, r.packets_out,
-            r.bytes_in, r.bytes_out));
+        flows.push_back(
+            fb::CreateFlowStatus(out, static_cast<std::uint16_t>(worker),
+                                 out.CreateString(name_of(policy, ObjectKind::service, r.ends.service)),
+                                 r.ends.protocol == Protocol::udp ? fb::ServiceProtocol::udp : fb::ServiceProtocol::tcp,
+                                 out.CreateString(text_of({r.ends.client, r.ends.client_port})),
+                                 out.CreateString(text_of({r.ends.vip, r.ends.vip_port})),
+                                 out.CreateString(text_of({r.ends.local, r.ends.local_port})),
+                                 out.CreateString(text_of({r.ends.backend, r.ends.backend_port})),
+                                 out.CreateString(name_of(policy, ObjectKind::endpoint, r.ends.endpoint)),
+                                 out.CreateString(std::string{phases[static_cast<std::size_t>(r.phase)]}),
+                                 now_ms - r.last_ms, r.packets_in, r.packets_out, r.bytes_in, r.bytes_out));
       }
     } while (place != 0);
   }
   return fb::CreateFlowsReport(out, out.CreateVector(flows), total);
 }
 
-Offset<fb::ConnectionsReport> report_connections(FlatBufferBuilder& out, const ReportSources& from, const fb::Connections& request) {
+Offset<fb::ConnectionsReport> report_connections(FlatBufferBuilder& out, const ReportSources& from,
+                                                 const fb::Connections& request) {
   struct Seen {
     tcp::Info info;
     Side side = Side::client;
@@ -280,15 +297,19 @@ Offset<fb::ConnectionsReport> report_connections(FlatBufferBuilder& out, const R
       if (!asked) break;
       for (const Seen& one : seen) {
         const std::string object =
-            !one.known ? "" : name_of(policy, one.side == Side::client ? ObjectKind::listener : ObjectKind::endpoint, one.object);
+            !one.known
+                ? ""
+                : name_of(policy, one.side == Side::client ? ObjectKind::listener : ObjectKind::endpoint, one.object);
         if (!all && (one.side != Side::client || object != request.listener()->string_view())) continue;
         if (total++ >= request.limit()) continue;
         connections.push_back(fb::CreateConnectionStatus(
-            out, static_cast<std::uint16_t>(worker), out.CreateString(one.side == Side::client ? "listener" : "endpoint"),
-            out.CreateString(object), out.CreateString(text_of(one.info.local)), out.CreateString(text_of(one.info.remote)),
+            out, static_cast<std::uint16_t>(worker),
+            out.CreateString(one.side == Side::client ? "listener" : "endpoint"), out.CreateString(object),
+            out.CreateString(text_of(one.info.local)), out.CreateString(text_of(one.info.remote)),
             out.CreateString(std::string{tcp::to_text(one.info.state)}), out.CreateString(one.tls),
-            static_cast<std::uint64_t>(one.info.age.millis()), static_cast<std::uint64_t>(one.idle.millis()), one.info.bytes_received,
-            one.info.bytes_sent, one.info.cwnd, static_cast<std::uint32_t>(one.info.rtt.micros()), one.info.retransmits));
+            static_cast<std::uint64_t>(one.info.age.millis()), static_cast<std::uint64_t>(one.idle.millis()),
+            one.info.bytes_received, one.info.bytes_sent, one.info.cwnd,
+            static_cast<std::uint32_t>(one.info.rtt.micros()), one.info.retransmits));
       }
       if (next == 0) break;
       place = next;
@@ -309,7 +330,8 @@ void TraceStories::collect(Plane& plane) {
         story.began = event.at;
       }
       if (story.lines.size() < lines_max)
-        story.lines.push_back(fmt::format("+{:>6} us  {:<10} {}", (event.at - story.began).micros(), event.stage_view(), event.text_view()));
+        story.lines.push_back(fmt::format("+{:>6} us  {:<10} {}", (event.at - story.began).micros(), event.stage_view(),
+                                          event.text_view()));
     }
     if (n < events.size()) break;
   }

@@ -1,5 +1,6 @@
-// reports.h - what management tells of the running node: status, statistics, services, flows, connections, traces, as the
-// tables of control.fbs. Reads what workers publish; asks a worker (Plane::ask) only for its connections. Management thread.
+// reports.h - what management tells of the running node: status, statistics, services, flows, connections, traces, as
+// the tables of control.fbs. Reads what workers publish; asks a worker (Plane::ask) only for its connections.
+// Management thread.
 #pragma once
 
 #include <flatbuffers/flatbuffers.h>
@@ -54,7 +55,8 @@ flatbuffers::Offset<fb::StatsReport> report_stats(flatbuffers::FlatBufferBuilder
 flatbuffers::Offset<fb::ServicesReport> report_services(flatbuffers::FlatBufferBuilder& out, const ReportSources& from);
 flatbuffers::Offset<fb::FlowsReport> report_flows(flatbuffers::FlatBufferBuilder& out, const ReportSources& from,
                                                   const fb::Flows& request);
-flatbuffers::Offset<fb::ConnectionsReport> report_connections(flatbuffers::FlatBufferBuilder& out, const ReportSources& from,
+flatbuffers::Offset<fb::ConnectionsReport> report_connections(flatbuffers::FlatBufferBuilder& out,
+                                                              const ReportSources& from,
                                                               const fb::Connections& request);
 
 // Events of the trace, gathered into stories until they are read.

@@ -50,11 +50,12 @@ std::optional<std::vector<std::uint8_t>> unseal(ByteView key, ByteView sealed, B
   const Context context{EVP_CIPHER_CTX_new()};
   int n = 0;
   std::uint8_t nothing[16];
-  const bool good = EVP_DecryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, key.data(), sealed.data()) == 1 &&
-                    EVP_DecryptUpdate(context.get(), nullptr, &n, vouched.data(), size_of(vouched)) == 1 &&
-                    (body.empty() || EVP_DecryptUpdate(context.get(), out.data(), &n, body.data(), size_of(body)) == 1) &&
-                    EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_GCM_SET_TAG, tag_bytes, tag) == 1 &&
-                    EVP_DecryptFinal_ex(context.get(), nothing, &n) == 1;
+  const bool good =
+      EVP_DecryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, key.data(), sealed.data()) == 1 &&
+      EVP_DecryptUpdate(context.get(), nullptr, &n, vouched.data(), size_of(vouched)) == 1 &&
+      (body.empty() || EVP_DecryptUpdate(context.get(), out.data(), &n, body.data(), size_of(body)) == 1) &&
+      EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_GCM_SET_TAG, tag_bytes, tag) == 1 &&
+      EVP_DecryptFinal_ex(context.get(), nothing, &n) == 1;
   if (good) return out;
   wipe(out);
   return std::nullopt;

@@ -76,17 +76,17 @@ struct Server::Client {
   const int fd;
   const bool allowed;
   FrameReader frames;
-  Bytes input;               // read and not yet cut into frames
+  Bytes input;  // read and not yet cut into frames
   std::size_t input_at = 0;
   std::deque<Bytes> output;  // the front one is sent up to output_at
   std::size_t output_at = 0;
-  std::size_t unread = 0;    // bytes in output
-  unsigned in_flight = 0;    // requests on the policy thread
-  bool closing = false;      // nothing more is read; closed when all is sent
-  bool ended = false;        // the peer has shut down its side
-  bool gone = false;         // the peer is no more; only jobs of it are left
+  std::size_t unread = 0;  // bytes in output
+  unsigned in_flight = 0;  // requests on the policy thread
+  bool closing = false;    // nothing more is read; closed when all is sent
+  bool ended = false;      // the peer has shut down its side
+  bool gone = false;       // the peer is no more; only jobs of it are left
   std::uint32_t watched = 0;
-  Nanos active;              // last byte in either direction
+  Nanos active;  // last byte in either direction
   Nanos frame_began;
 
   bool blocked() const { return closing || unread > unread_max || in_flight >= in_flight_max; }
@@ -110,15 +110,15 @@ std::expected<void, std::string> Server::listen() {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path)
-    return std::unexpected{fmt::format("{} is longer than the {} bytes that a socket's path may have", path, sizeof address.sun_path - 1)};
+    return std::unexpected{
+        fmt::format("{} is longer than the {} bytes that a socket's path may have", path, sizeof address.sun_path - 1)};
   std::memcpy(address.sun_path, path.data(), path.size());
 
   std::error_code ignored;
   std::filesystem::create_directories(options_.path.parent_path(), ignored);
   lock_ = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (lock_ < 0) return failed("cannot make the lock of");
-  if (flock(lock_, LOCK_EX | LOCK_NB) != 0)
-    return std::unexpected{fmt::format("another sluiced serves {}", path)};
+  if (flock(lock_, LOCK_EX | LOCK_NB) != 0) return std::unexpected{fmt::format("another sluiced serves {}", path)};
   ::unlink(path.c_str());  // of one that was killed: the lock is ours
 
   listener_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -337,19 +337,23 @@ void Server::run_inline(Client& client, const fb::Request& request) {
     return say(client, request.id(), fb::Outcome::unknown_command, "this sluiced does not know the command");
   flatbuffers::FlatBufferBuilder builder;
   const Answer answer = handler_.handle(request, builder);
-  const auto text = answer.message.empty() ? flatbuffers::Offset<flatbuffers::String>{} : builder.CreateString(answer.message);
-  builder.FinishSizePrefixed(fb::CreateReply(builder, request.id(), answer.outcome, text, 0, answer.type, answer.result));
+  const auto text =
+      answer.message.empty() ? flatbuffers::Offset<flatbuffers::String>{} : builder.CreateString(answer.message);
+  builder.FinishSizePrefixed(
+      fb::CreateReply(builder, request.id(), answer.outcome, text, 0, answer.type, answer.result));
   send(client, {builder.GetBufferPointer(), builder.GetBufferPointer() + builder.GetSize()});
 }
 
 // `id` is 0 where the request is not verified yet.
 void Server::run_apart(Client& client, std::uint64_t id, Bytes frame) {
   const std::size_t size = frame.size();
-  auto job = [this, client = client.id, verify = id == 0, frame = std::make_shared<const Bytes>(std::move(frame))]() -> Jobs::Finish {
+  auto job = [this, client = client.id, verify = id == 0,
+              frame = std::make_shared<const Bytes>(std::move(frame))]() -> Jobs::Finish {
     const fb::Request* request = verify ? verified(*frame) : fb::GetSizePrefixedRequest(frame->data());
     auto reply = std::make_shared<Bytes>();
     try {
-      *reply = request ? do_policy_request(publisher_, *request) : plain_reply(0, fb::Outcome::malformed, "not a Request buffer");
+      *reply = request ? do_policy_request(publisher_, *request)
+                       : plain_reply(0, fb::Outcome::malformed, "not a Request buffer");
     } catch (const std::exception& error) {
       *reply = plain_reply(request->id(), fb::Outcome::failed, fmt::format("the node failed: {}", error.what()));
     }

@@ -1,10 +1,9 @@
 // server.h - the management socket: Unix stream, size-prefixed requests and replies (mgmt/schema/control.fbs).
-// One thread serves all clients with epoll and never waits for one: buffers are bounded by client and in sum, a client that
-// reads nothing is not read from, what stands still is closed. Policies and deltas go to the policy thread (jobs.h), which
-// owns the Publisher from the server's birth to its death, in the order in which they arrived whole; everything else is
-// answered at once by a ControlHandler.
-// Who may: uid 0 and the members of the group (0660 on the socket says the same). Others get `denied`.
-// A second sluiced on the same path finds the lock taken.
+// One thread serves all clients with epoll and never waits for one: buffers are bounded by client and in sum, a client
+// that reads nothing is not read from, what stands still is closed. Policies and deltas go to the policy thread
+// (jobs.h), which owns the Publisher from the server's birth to its death, in the order in which they arrived whole;
+// everything else is answered at once by a ControlHandler. Who may: uid 0 and the members of the group (0660 on the
+// socket says the same). Others get `denied`. A second sluiced on the same path finds the lock taken.
 #pragma once
 
 #include <sys/types.h>
@@ -29,9 +28,9 @@ struct Answer {
   flatbuffers::Offset<void> result;
 };
 
-// Answers Status, Stats, Drain, Services, Flows, Connections, TraceStart, TraceRead and LogLevel; made by the appliance.
-// Called on the server's thread, which serves nobody meanwhile: at most a few milliseconds. What it does not know it
-// answers with unknown_command.
+// Answers Status, Stats, Drain, Services, Flows, Connections, TraceStart, TraceRead and LogLevel; made by the
+// appliance. Called on the server's thread, which serves nobody meanwhile: at most a few milliseconds. What it does not
+// know it answers with unknown_command.
 class ControlHandler {
  public:
   virtual ~ControlHandler() = default;
@@ -40,15 +39,15 @@ class ControlHandler {
 
 struct ServerOptions {
   std::filesystem::path path = "/run/sluice/sluice.sock";
-  std::string group = "sluice";                  // may connect, when there is such a group
+  std::string group = "sluice";  // may connect, when there is such a group
   std::size_t clients_max = 64;
   std::size_t request_bytes_max = (64 << 20) + 4096;  // of one request
-  std::size_t inline_bytes_max = 256 << 10;      // larger ones are verified on the policy thread
-  std::size_t input_bytes_max = 256 << 20;       // of all requests that are not complete yet
-  std::size_t output_bytes_max = 256 << 20;      // of all replies that were not read yet
-  std::size_t jobs_max = 64;                     // waiting for the policy thread
+  std::size_t inline_bytes_max = 256 << 10;           // larger ones are verified on the policy thread
+  std::size_t input_bytes_max = 256 << 20;            // of all requests that are not complete yet
+  std::size_t output_bytes_max = 256 << 20;           // of all replies that were not read yet
+  std::size_t jobs_max = 64;                          // waiting for the policy thread
   std::size_t jobs_bytes_max = 256 << 20;
-  Nanos patience{30'000'000'000};                // for the rest of a request, and for a reply to be read
+  Nanos patience{30'000'000'000};  // for the rest of a request, and for a reply to be read
 };
 
 class Server {

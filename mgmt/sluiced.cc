@@ -1,7 +1,7 @@
 // sluiced.cc - the appliance's command line.
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <unistd.h>
 

@@ -20,8 +20,9 @@ namespace sluice::mgmt {
 
 namespace {
 
-// policy.sluice: magic, version, generation, size of the policy, size of what is sealed; the policy without private keys;
-// the sealed keys (vouching for all before them); SHA-256 of all that, so that a torn file is told from a foreign key.
+// policy.sluice: magic, version, generation, size of the policy, size of what is sealed; the policy without private
+// keys; the sealed keys (vouching for all before them); SHA-256 of all that, so that a torn file is told from a foreign
+// key.
 constexpr std::string_view magic = "SLUICEP\n";
 constexpr std::uint32_t version = 1;
 constexpr std::size_t header_bytes = 8 + 4 + 8 + 8 + 8;
@@ -66,7 +67,8 @@ std::vector<std::uint8_t> journal_record(const spec::EndpointDelta& delta, std::
   spec::Policy set, removed;
   set.endpoints = delta.set;
   for (const spec::EndpointName& each : delta.remove) removed.endpoints.push_back({each.cluster, each.name, {}, 1});
-  const auto first = encode_policy(set, PrivateKeys::leave_out), second = encode_policy(removed, PrivateKeys::leave_out);
+  const auto first = encode_policy(set, PrivateKeys::leave_out),
+             second = encode_policy(removed, PrivateKeys::leave_out);
   std::vector<std::uint8_t> out(record_header_bytes);
   Writer writer{out};
   writer.u32(static_cast<std::uint32_t>(first.size()));
@@ -90,7 +92,8 @@ std::expected<void, std::string> make_key(const std::filesystem::path& path) {
 
 void apply_delta(const spec::EndpointDelta& delta, std::vector<spec::Endpoint>& endpoints) {
   std::unordered_map<std::string, std::size_t> position;
-  for (std::size_t i = 0; i < endpoints.size(); ++i) position[endpoint_key(endpoints[i].cluster, endpoints[i].name)] = i;
+  for (std::size_t i = 0; i < endpoints.size(); ++i)
+    position[endpoint_key(endpoints[i].cluster, endpoints[i].name)] = i;
   for (const spec::Endpoint& each : delta.set) {
     const auto [found, is_new] = position.try_emplace(endpoint_key(each.cluster, each.name), endpoints.size());
     if (is_new) endpoints.push_back(each);
@@ -107,22 +110,26 @@ void apply_delta(const spec::EndpointDelta& delta, std::vector<spec::Endpoint>& 
 std::expected<Store, std::string> Store::open(const std::filesystem::path& folder, const DecodeLimits& limits) {
   std::error_code error;
   std::filesystem::create_directories(folder.parent_path(), error);
-  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return std::unexpected{system_error("cannot create", folder)};
+  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
+    return std::unexpected{system_error("cannot create", folder)};
   Store store{folder, limits};
   const std::filesystem::path path = store.file(key_file);
   if (!std::filesystem::exists(path, error)) {
     // A new key would make a stored policy unreadable, and hide why.
     if (std::filesystem::exists(store.file(policy_file), error))
-      return std::unexpected{fmt::format("{} is missing, but {} was sealed with it", path.string(), store.file(policy_file).string())};
+      return std::unexpected{
+          fmt::format("{} is missing, but {} was sealed with it", path.string(), store.file(policy_file).string())};
     if (auto made = make_key(path); !made) return std::unexpected{made.error()};
   }
   struct stat info;
   if (::stat(path.c_str(), &info) != 0) return std::unexpected{system_error("cannot open", path)};
   if (info.st_mode & 077)
-    return std::unexpected{fmt::format("{} may be read by others (mode {:04o}); make it 0600", path.string(), info.st_mode & 07777)};
+    return std::unexpected{
+        fmt::format("{} may be read by others (mode {:04o}); make it 0600", path.string(), info.st_mode & 07777)};
   auto key = read_file(path, 32);
   if (!key) return std::unexpected{key.error()};
-  if (key->size() != 32) return std::unexpected{fmt::format("{} has {} bytes instead of 32", path.string(), key->size())};
+  if (key->size() != 32)
+    return std::unexpected{fmt::format("{} has {} bytes instead of 32", path.string(), key->size())};
   store.key_.assign(*key);
   wipe(*key);
   return store;
@@ -148,9 +155,11 @@ std::expected<void, std::string> Store::save(const spec::Policy& policy, std::ui
   add(out, digest(out));
 
   // The one before stays within reach: a second name for it, then the rename.
-  const std::filesystem::path path = file(policy_file), previous = file(previous_file), beside = previous.string() + ".new";
+  const std::filesystem::path path = file(policy_file), previous = file(previous_file),
+                              beside = previous.string() + ".new";
   ::unlink(beside.c_str());
-  if (::link(path.c_str(), beside.c_str()) == 0 && ::rename(beside.c_str(), previous.c_str()) != 0) ::unlink(beside.c_str());
+  if (::link(path.c_str(), beside.c_str()) == 0 && ::rename(beside.c_str(), previous.c_str()) != 0)
+    ::unlink(beside.c_str());
   journal_is_good_ = false;
   if (auto replaced = replace_file(path, out); !replaced) return replaced;
   // Records of the old journal are older than this policy and would be passed over: to remove it may fail.
@@ -224,7 +233,8 @@ void Store::replay_journal(Loaded& into) const {
     reader.skip(digest_bytes);
     const std::size_t size = rest.size() - reader.left();
     const auto torn = [&] {
-      into.warnings.push_back(fmt::format("{} ends in a torn record at byte {}", path.string(), bytes->size() - rest.size()));
+      into.warnings.push_back(
+          fmt::format("{} ends in a torn record at byte {}", path.string(), bytes->size() - rest.size()));
     };
     if (!reader.ok() || !digest_fits(rest.first(size))) return torn();
     const auto first = decode_policy(set, limits_), second = decode_policy(removed, limits_);

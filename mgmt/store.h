@@ -1,10 +1,10 @@
 // store.h - keeps the last good policy on disk, so that a node starts with it when no control plane is there.
-// Files in the state folder (0700): node.key (32 random bytes, 0600, made at first start), policy.sluice (the policy; its
-// private keys are sealed with AES-256-GCM under the node key, which also vouches for all the rest), policy.sluice.previous
-// (the one before), endpoints.journal (endpoint deltas since policy.sluice, each with its own checksum).
-// A file is written beside, flushed, renamed, and its folder flushed: a crash at any point leaves the old or the new one. A
-// torn tail of the journal ends it. What the disk refuses is reported and changes nothing that runs.
-// One thread, the one that publishes; it may block on the disk.
+// Files in the state folder (0700): node.key (32 random bytes, 0600, made at first start), policy.sluice (the policy;
+// its private keys are sealed with AES-256-GCM under the node key, which also vouches for all the rest),
+// policy.sluice.previous (the one before), endpoints.journal (endpoint deltas since policy.sluice, each with its own
+// checksum). A file is written beside, flushed, renamed, and its folder flushed: a crash at any point leaves the old or
+// the new one. A torn tail of the journal ends it. What the disk refuses is reported and changes nothing that runs. One
+// thread, the one that publishes; it may block on the disk.
 #pragma once
 
 #include <array>

@@ -35,17 +35,21 @@ std::expected<Topology, TopologyErrors> plan_topology(const NodeConfig& config, 
   const auto exists = [&cpus](std::int64_t cpu) { return std::ranges::find(cpus, cpu) != cpus.end(); };
   topology.management_cpu = static_cast<int>(config.management_cpu);
   if (config.management_cpu >= 0 && !exists(config.management_cpu))
-    errors.lines.push_back(fmt::format("node.management_cpu: this process may not run on CPU {}", config.management_cpu));
+    errors.lines.push_back(
+        fmt::format("node.management_cpu: this process may not run on CPU {}", config.management_cpu));
 
   if (!config.worker_cpus.empty() && config.worker_cpus.size() != config.workers)
-    errors.lines.push_back(fmt::format("node.worker_cpus: {} CPUs for {} workers", config.worker_cpus.size(), config.workers));
+    errors.lines.push_back(
+        fmt::format("node.worker_cpus: {} CPUs for {} workers", config.worker_cpus.size(), config.workers));
   for (std::size_t i = 0; i < config.worker_cpus.size(); ++i)
     if (!exists(config.worker_cpus[i]))
-      errors.lines.push_back(fmt::format("node.worker_cpus[{}]: this process may not run on CPU {}", i, config.worker_cpus[i]));
+      errors.lines.push_back(
+          fmt::format("node.worker_cpus[{}]: this process may not run on CPU {}", i, config.worker_cpus[i]));
   for (std::uint16_t worker = 0; worker < config.workers; ++worker) {
     int cpu = -1;
     if (worker < config.worker_cpus.size()) cpu = static_cast<int>(config.worker_cpus[worker]);
-    else if (!cpus.empty()) cpu = cpus[cpus.size() - 1 - worker % cpus.size()];  // from the last: the first is management's
+    else if (!cpus.empty())
+      cpu = cpus[cpus.size() - 1 - worker % cpus.size()];  // from the last: the first is management's
     topology.workers.push_back({cpu});
   }
   std::set<int> used;
@@ -59,7 +63,8 @@ std::expected<Topology, TopologyErrors> plan_topology(const NodeConfig& config, 
   const auto add = [&](std::string name, const std::string& device, std::string exception_of) {
     if (!names.insert(name).second) errors.lines.push_back(fmt::format("port \"{}\": the name is taken", name));
     if (!devices.insert(device.substr(0, device.find(','))).second)
-      errors.lines.push_back(fmt::format("port \"{}\": device {} is used twice", name, device.substr(0, device.find(','))));
+      errors.lines.push_back(
+          fmt::format("port \"{}\": device {} is used twice", name, device.substr(0, device.find(','))));
     topology.ports.push_back({std::move(name), device, std::move(exception_of)});
   };
   for (const PortConfig& port : config.ports) add(port.name, port.device, "");
@@ -67,7 +72,8 @@ std::expected<Topology, TopologyErrors> plan_topology(const NodeConfig& config, 
     std::set<std::uint16_t> vlans;
     if (!port.exception.empty()) add(port.name + ".exception", port.exception, port.name);
     for (const VlanConfig& vlan : port.vlans) {
-      if (!vlans.insert(vlan.id).second) errors.lines.push_back(fmt::format("port \"{}\": VLAN {} is there twice", port.name, vlan.id));
+      if (!vlans.insert(vlan.id).second)
+        errors.lines.push_back(fmt::format("port \"{}\": VLAN {} is there twice", port.name, vlan.id));
       if (!vlan.exception.empty()) add(fmt::format("{}.{}.exception", port.name, vlan.id), vlan.exception, port.name);
     }
   }
@@ -83,8 +89,9 @@ std::expected<Topology, TopologyErrors> plan_topology(const NodeConfig& config, 
 }
 
 std::string to_text(const Topology& topology, const NodeConfig& config) {
-  std::string text = fmt::format("node {}\n  management   {}\n", config.name,
-                                 topology.management_cpu < 0 ? "any CPU" : fmt::format("CPU {}", topology.management_cpu));
+  std::string text =
+      fmt::format("node {}\n  management   {}\n", config.name,
+                  topology.management_cpu < 0 ? "any CPU" : fmt::format("CPU {}", topology.management_cpu));
   for (std::size_t i = 0; i < topology.workers.size(); ++i)
     text += fmt::format("  worker {:<5} CPU {}\n", i, topology.workers[i].cpu);
   for (std::size_t i = 0; i < topology.ports.size(); ++i) {
@@ -93,8 +100,9 @@ std::string to_text(const Topology& topology, const NodeConfig& config) {
                         port.exception_of.empty() ? "" : " (exception port of " + port.exception_of + ")");
   }
   const BufferPlan buffers = *plan_buffers(config, topology.ports.size());
-  text += fmt::format("  buffers      {} of 2 kB ({} for rings, caches and bursts; {} for the queues of a worker), {} slices\n",
-                      buffers.data, buffers.fixed, buffers.held, buffers.slices);
+  text += fmt::format(
+      "  buffers      {} of 2 kB ({} for rings, caches and bursts; {} for the queues of a worker), {} slices\n",
+      buffers.data, buffers.fixed, buffers.held, buffers.slices);
   for (const std::string& warning : topology.warnings) text += "warning: " + warning + "\n";
   return text;
 }
@@ -114,14 +122,16 @@ std::expected<BufferPlan, std::string> plan_buffers(const NodeConfig& config, st
   }
   plan.fixed = rings + static_cast<unsigned>(ports) * config.workers * tx_pending_max +
                config.workers * (pool_cache * 2 + bursts_under_way);
-  const std::uint64_t wanted_held = config.held_buffers ? std::uint64_t{config.held_buffers} * config.workers : 1024u * config.workers;
+  const std::uint64_t wanted_held =
+      config.held_buffers ? std::uint64_t{config.held_buffers} * config.workers : 1024u * config.workers;
   // A tenth of the memory is DPDK's own: rings, tables, alignment.
   const std::uint64_t memory = std::uint64_t{config.memory_mib} * 1'048'576 * 9 / 10;
   const std::uint64_t fit = memory / (data_bytes + 2 * slice_bytes);
   if (plan.fixed + wanted_held > fit) {
     const std::uint64_t needed = (plan.fixed + wanted_held) * (data_bytes + 2 * slice_bytes) * 10 / 9 / 1'048'576 + 1;
-    return std::unexpected{fmt::format("node.memory_mib: {} MiB hold {} packet buffers, {} are needed: give at least {} MiB",
-                                       config.memory_mib, fit, plan.fixed + wanted_held, needed)};
+    return std::unexpected{
+        fmt::format("node.memory_mib: {} MiB hold {} packet buffers, {} are needed: give at least {} MiB",
+                    config.memory_mib, fit, plan.fixed + wanted_held, needed)};
   }
   plan.data = static_cast<unsigned>(fit);
   plan.slices = plan.data * 2;

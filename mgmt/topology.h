@@ -1,6 +1,6 @@
-// topology.h - which worker runs where and owns which queue of which port: data, checked before a thread or a port exists.
-// A pure function of the node file and the machine's CPUs; what `sluiced --check` prints. A port is asked for one queue a
-// worker; how many it gives is known only once it is open (bind_queues).
+// topology.h - which worker runs where and owns which queue of which port: data, checked before a thread or a port
+// exists. A pure function of the node file and the machine's CPUs; what `sluiced --check` prints. A port is asked for
+// one queue a worker; how many it gives is known only once it is open (bind_queues).
 #pragma once
 
 #include <expected>
@@ -40,9 +40,9 @@ std::vector<int> allowed_cpus();
 // Who polls and owns queue q of a port that was opened with `queues` of them: each worker its own queue where there are
 // enough, else one worker all of it (the workers take turns from port to port).
 struct QueueOwner {
-  bool owns = false;          // this worker polls `queue` and transmits on it
+  bool owns = false;  // this worker polls `queue` and transmits on it
   std::uint16_t queue = 0;
-  std::uint16_t owner = 0;    // else: the worker that does
+  std::uint16_t owner = 0;  // else: the worker that does
 };
 QueueOwner queue_of(std::uint16_t worker, std::uint16_t workers, PortId port, std::uint16_t queues);
 

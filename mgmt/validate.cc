@@ -23,8 +23,8 @@ bool Rules::name_is_good(const std::string& name, const Path& path) {
     fault(path, "a name has at most {} characters, this one {}", longest_name, name.size());
     return false;
   }
-  const bool plain = std::ranges::all_of(
-      name, [](char c) { return c > ' ' && c < 0x7f && c != '"' && c != '\'' && c != '\\'; });
+  const bool plain =
+      std::ranges::all_of(name, [](char c) { return c > ' ' && c < 0x7f && c != '"' && c != '\'' && c != '\\'; });
   if (!plain) fault(path, "a name has printable ASCII characters only, no space, quote or backslash");
   return plain;
 }
@@ -71,8 +71,7 @@ void Rules::endpoints() {
   for (std::size_t i = 0; i < policy.endpoints.size(); ++i) {
     const spec::Endpoint& endpoint = policy.endpoints[i];
     const Path path = list[i];
-    if (!names.clusters.contains(endpoint.cluster))
-      fault(path / "cluster", "unknown cluster \"{}\"", endpoint.cluster);
+    if (!names.clusters.contains(endpoint.cluster)) fault(path / "cluster", "unknown cluster \"{}\"", endpoint.cluster);
     if (name_is_good(endpoint.name, path / "name")) {
       if (endpoint.name.find('/') != std::string::npos) fault(path / "name", "an endpoint's name has no \"/\"");
       const auto [first, is_new] = by_name.try_emplace({endpoint.cluster, endpoint.name}, i);

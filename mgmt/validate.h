@@ -37,6 +37,7 @@ Verdict validate_endpoints(const spec::Policy& policy, const NodeFacts& node);
 void limit_faults(Faults& faults);
 
 // Ports a listener or a service covers; nullopt when the numbers make no range.
-std::optional<std::pair<std::uint16_t, std::uint16_t>> port_range(std::uint16_t first, std::uint16_t last, bool zero_is_any);
+std::optional<std::pair<std::uint16_t, std::uint16_t>> port_range(std::uint16_t first, std::uint16_t last,
+                                                                  bool zero_is_any);
 
 }  // namespace sluice::mgmt

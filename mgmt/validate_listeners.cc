@@ -17,11 +17,13 @@ constexpr std::array<std::string_view, 3> known_suites{"TLS_AES_128_GCM_SHA256",
 constexpr std::array<std::string_view, 3> known_groups{"X25519", "P-256", "P-384"};
 
 // Each entry known and given once.
-void choices(Rules& rules, const std::vector<std::string>& given, std::span<const std::string_view> known, const Path& list) {
+void choices(Rules& rules, const std::vector<std::string>& given, std::span<const std::string_view> known,
+             const Path& list) {
   for (std::size_t i = 0; i < given.size(); ++i) {
     if (std::ranges::find(known, given[i]) == known.end())
       rules.fault(list[i], "unknown value \"{}\"; known: {}", given[i], fmt::join(known, ", "));
-    else if (std::find(given.begin(), given.begin() + static_cast<std::ptrdiff_t>(i), given[i]) != given.begin() + static_cast<std::ptrdiff_t>(i))
+    else if (std::find(given.begin(), given.begin() + static_cast<std::ptrdiff_t>(i), given[i]) !=
+             given.begin() + static_cast<std::ptrdiff_t>(i))
       rules.fault(list[i], "\"{}\" is given twice", given[i]);
   }
 }
@@ -39,7 +41,8 @@ bool is_server_name(std::string_view name) {
   if (name.starts_with("*.")) name.remove_prefix(2);
   if (name.empty() || name.size() > 253 || name.starts_with('.') || name.ends_with('.')) return false;
   return std::ranges::all_of(name, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+           c == '_';
   });
 }
 
@@ -56,7 +59,8 @@ void Rules::certificates() {
     const Path server_names = path / "server_names";
     for (std::size_t k = 0; k < certificate.server_names.size(); ++k)
       if (!is_server_name(certificate.server_names[k]))
-        fault(server_names[k], "\"{}\" is not a server name (www.example.com, *.example.com)", certificate.server_names[k]);
+        fault(server_names[k], "\"{}\" is not a server name (www.example.com, *.example.com)",
+              certificate.server_names[k]);
   }
 }
 
@@ -72,13 +76,13 @@ void Rules::tls(const spec::Listener& listener, const Path& path) {
   const Path list = at / "certificates";
   if (tls.certificates.empty()) fault(list, "at least one certificate is needed");
   for (std::size_t i = 0; i < tls.certificates.size(); ++i)
-    if (!names.certificates.contains(tls.certificates[i])) fault(list[i], "unknown certificate \"{}\"", tls.certificates[i]);
+    if (!names.certificates.contains(tls.certificates[i]))
+      fault(list[i], "unknown certificate \"{}\"", tls.certificates[i]);
   if (!tls.default_certificate.empty()) {
     const Path fallback = at / "default_certificate";
     if (std::ranges::find(tls.certificates, tls.default_certificate) == tls.certificates.end())
       fault(fallback, "\"{}\" is not one of the listener's certificates", tls.default_certificate);
-    if (tls.require_known_server_name)
-      fault(fallback, "there is no default where require_known_server_name is set");
+    if (tls.require_known_server_name) fault(fallback, "there is no default where require_known_server_name is set");
   }
   choices(*this, tls.alpn, known_alpn, at / "alpn");
   choices(*this, tls.suites, known_suites, at / "suites");
@@ -113,7 +117,8 @@ void Rules::listeners() {
     else if (!port_range(listener.port, listener.last_port, false))
       fault(path / "last_port", "{} is below port {}", listener.last_port, listener.port);
     if (!listener.ingress_port.empty() && std::ranges::find(node.ports, listener.ingress_port) == node.ports.end())
-      fault(path / "ingress_port", "the node has no port \"{}\"; it has: {}", listener.ingress_port, fmt::join(node.ports, ", "));
+      fault(path / "ingress_port", "the node has no port \"{}\"; it has: {}", listener.ingress_port,
+            fmt::join(node.ports, ", "));
     if (!names.route_tables.contains(listener.routes)) {
       if (listener.routes.empty()) fault(path / "routes", "the name of a route table is needed");
       else fault(path / "routes", "unknown route table \"{}\"", listener.routes);

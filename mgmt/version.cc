@@ -16,9 +16,9 @@ std::string commit_text() { return SLUICE_COMMIT; }
 std::string version_report() {
   Counters counters;
   const auto engine = Engine::open(counters);
-  return fmt::format("sluiced {} ({})\nDPDK {}\nIPsec-MB {}, code path {}\nHyperscan {}\n{}\n", version_text(), commit_text(),
-                     dpdk_version(), engine ? (*engine)->version() : engine.error(), engine ? (*engine)->code_path() : "none",
-                     hs_version(), OpenSSL_version(OPENSSL_VERSION));
+  return fmt::format("sluiced {} ({})\nDPDK {}\nIPsec-MB {}, code path {}\nHyperscan {}\n{}\n", version_text(),
+                     commit_text(), dpdk_version(), engine ? (*engine)->version() : engine.error(),
+                     engine ? (*engine)->code_path() : "none", hs_version(), OpenSSL_version(OPENSSL_VERSION));
 }
 
 }  // namespace sluice::mgmt

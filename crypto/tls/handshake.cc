@@ -16,7 +16,12 @@ namespace {
 
 Handshake& of(const SSL* ssl) { return *static_cast<Handshake*>(SSL_get_app_data(ssl)); }
 
-int hex_value(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
+int hex_value(char c) {
+  return c >= '0' && c <= '9'   ? c - '0'
+         : c >= 'a' && c <= 'f' ? c - 'a' + 10
+         : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                : -1;
+}
 
 bool read_hex(std::string_view text, Secret<max_hash_size>& out) {
   if (text.size() % 2 || text.size() / 2 > max_hash_size) return false;
@@ -124,7 +129,8 @@ int HandshakeCallbacks::choose_protocol(SSL* ssl, const unsigned char** out, uns
   return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-// Answers of OpenSSL's callback: 0 unknown key (full handshake), 1 good, 2 good but give the client a new ticket, -1 broken.
+// Answers of OpenSSL's callback: 0 unknown key (full handshake), 1 good, 2 good but give the client a new ticket, -1
+// broken.
 int HandshakeCallbacks::ticket_key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
                                    EVP_MAC_CTX* mac, int seal) {
   const Handshake& handshake = of(ssl);
@@ -142,9 +148,10 @@ int HandshakeCallbacks::ticket_key(SSL* ssl, unsigned char* name, unsigned char*
     if (!key) return 0;
   }
   char digest[] = "SHA256";
-  const OSSL_PARAM parameters[] = {
-      OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, const_cast<std::uint8_t*>(key->mac.data()), key->mac.size()),
-      OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0), OSSL_PARAM_construct_end()};
+  const OSSL_PARAM parameters[] = {OSSL_PARAM_construct_octet_string(
+                                       OSSL_MAC_PARAM_KEY, const_cast<std::uint8_t*>(key->mac.data()), key->mac.size()),
+                                   OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+                                   OSSL_PARAM_construct_end()};
   const EVP_CIPHER* method = context.threads[handshake.thread_].ticket_cipher.get();
   if (EVP_CipherInit_ex2(cipher, method, key->cipher.data(), iv, seal, nullptr) != 1 ||
       EVP_MAC_CTX_set_params(mac, parameters) != 1)
@@ -234,7 +241,8 @@ Handshake::Step Handshake::finish(ByteView last_flight) {
     std::copy_n(protocol, protocol_size, result_.protocol.text.data());
     result_.protocol.size = static_cast<std::uint8_t>(protocol_size);
   }
-  // Whatever OpenSSL sent after the client's Finished, the tickets, it sealed with the application key: one number a record.
+  // Whatever OpenSSL sent after the client's Finished, the tickets, it sealed with the application key: one number a
+  // record.
   Reader flight{last_flight};
   while (flight.left()) {
     const std::uint8_t type = flight.u8();
@@ -273,8 +281,13 @@ Handshake::Step Handshake::step(ByteView in, std::size_t& consumed, HandshakeOut
 }
 
 HandshakeLine::HandshakeLine(unsigned thread, unsigned depth, Nanos patience)
-    : thread_(thread), patience_(patience), there_(depth), back_(depth), jobs_(new HandshakeJob[depth]),
-      free_(new HandshakeJob*[depth]), free_count_(depth) {
+    : thread_(thread),
+      patience_(patience),
+      there_(depth),
+      back_(depth),
+      jobs_(new HandshakeJob[depth]),
+      free_(new HandshakeJob*[depth]),
+      free_count_(depth) {
   for (unsigned i = 0; i < depth; ++i) free_[i] = &jobs_[i];
 }
 HandshakeLine::~HandshakeLine() = default;

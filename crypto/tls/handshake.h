@@ -1,8 +1,8 @@
 // handshake.h - TLS 1.3 handshakes as jobs: submit bytes, later take bytes and a result.
-// The engine behind it is OpenSSL over a memory BIO that is fed whole records, one at a time, so that nothing hides inside
-// it; when it is done, the secrets, suite, ALPN and name come out and the SSL object is freed at once. A job runs where
-// HandshakeLine::serve() is called: on a helper thread, or inline by the worker itself. Only OpenSSL's own allocations
-// happen in a worker's turn, under a GuardPause. Jobs older than the client's patience are dropped unrun.
+// The engine behind it is OpenSSL over a memory BIO that is fed whole records, one at a time, so that nothing hides
+// inside it; when it is done, the secrets, suite, ALPN and name come out and the SSL object is freed at once. A job
+// runs where HandshakeLine::serve() is called: on a helper thread, or inline by the worker itself. Only OpenSSL's own
+// allocations happen in a worker's turn, under a GuardPause. Jobs older than the client's patience are dropped unrun.
 #pragma once
 
 #include <array>
@@ -83,8 +83,8 @@ class Handshake {
   Handshake& operator=(const Handshake&) = delete;
 
   enum class Step : std::uint8_t { more, done, failed };
-  // Feeds whole records from the front of `in` until the handshake is over; `consumed` says how many bytes they were (what
-  // follows belongs to the record layer). Appends to `out`, also on failure: the alert.
+  // Feeds whole records from the front of `in` until the handshake is over; `consumed` says how many bytes they were
+  // (what follows belongs to the record layer). Appends to `out`, also on failure: the alert.
   Step step(ByteView in, std::size_t& consumed, HandshakeOutput& out);
   const Established& result() const { return result_; }  // after done
   Failure failure() const { return failure_; }           // after failed
@@ -122,8 +122,9 @@ struct HandshakeJob {
   HandshakeOutput out;
 };
 
-// The line between one worker, which submits and takes, and the one thread that serves. `thread` is the index in Libraries
-// of who serves it. The jobs' memory is the line's: a line without a free job is an outcome (make() gives nullptr).
+// The line between one worker, which submits and takes, and the one thread that serves. `thread` is the index in
+// Libraries of who serves it. The jobs' memory is the line's: a line without a free job is an outcome (make() gives
+// nullptr).
 class HandshakeLine {
  public:
   HandshakeLine(unsigned thread, unsigned depth, Nanos patience);

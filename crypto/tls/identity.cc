@@ -36,7 +36,8 @@ void NameTable::finish() {
 }
 
 const NameTable::Entry* NameTable::look_up(const std::vector<Entry>& entries, std::string_view name) {
-  const auto found = std::ranges::lower_bound(entries, name, {}, [](const Entry& e) { return std::string_view{e.name}; });
+  const auto found =
+      std::ranges::lower_bound(entries, name, {}, [](const Entry& e) { return std::string_view{e.name}; });
   return found != entries.end() && found->name == name ? &*found : nullptr;
 }
 

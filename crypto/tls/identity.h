@@ -12,8 +12,8 @@
 
 namespace sluice::tls {
 
-// Lower case, or nothing when it is no host name: empty labels, other characters than letters, digits, '-' and '_', too long.
-// One trailing dot is dropped. No wildcard.
+// Lower case, or nothing when it is no host name: empty labels, other characters than letters, digits, '-' and '_', too
+// long. One trailing dot is dropped. No wildcard.
 std::optional<HostName> normal_name(std::string_view name);
 
 class NameTable {

@@ -13,7 +13,9 @@ namespace sluice::tls {
 template <auto free_function>
 struct FreedBy {
   template <typename T>
-  void operator()(T* object) const { free_function(object); }
+  void operator()(T* object) const {
+    free_function(object);
+  }
 };
 using SslContext = std::unique_ptr<SSL_CTX, FreedBy<SSL_CTX_free>>;
 using Certificate = std::unique_ptr<X509, FreedBy<X509_free>>;
@@ -50,7 +52,8 @@ struct HandshakeCallbacks {
   static int choose_identity(SSL* ssl, int* alert, void* argument);
   static int choose_protocol(SSL* ssl, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
                              unsigned in_size, void* argument);
-  static int ticket_key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac, int seal);
+  static int ticket_key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac,
+                        int seal);
 };
 
 }  // namespace sluice::tls

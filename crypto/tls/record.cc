@@ -119,7 +119,8 @@ RecordHeader peek_header(const Chain& bytes) {
   return {static_cast<ContentType>(raw[0]), static_cast<std::uint16_t>(raw[3] << 8 | raw[4])};
 }
 
-Opened open_record(const Cipher& cipher, Direction& direction, std::uint32_t size, Chain& in, Chain& out, ContentType& type) {
+Opened open_record(const Cipher& cipher, Direction& direction, std::uint32_t size, Chain& in, Chain& out,
+                   ContentType& type) {
   DCHECK(in.size() >= record_header_size + size);
   if (size < aead_tag_size + 1) return Opened::bad_record_mac;
   Engine& engine = cipher.engine;
@@ -161,9 +162,8 @@ Opened open_record(const Cipher& cipher, Direction& direction, std::uint32_t siz
         resize(packet, body);
         content.append(std::move(packet));
       } else {
-        fresh.put(bytes, body, [&](std::uint8_t* to, const std::uint8_t* from, std::size_t n) {
-          engine.decrypt(run, to, from, n);
-        });
+        fresh.put(bytes, body,
+                  [&](std::uint8_t* to, const std::uint8_t* from, std::size_t n) { engine.decrypt(run, to, from, n); });
         in.trim_front(here);
       }
       left -= here;
@@ -189,8 +189,7 @@ bool seal_record(const Cipher& cipher, Direction& direction, ContentType type, s
   constexpr std::uint32_t trailer_size = 1 + aead_tag_size;
 
   rte_mbuf* first = in.first();
-  const bool header_in_headroom =
-      !anew && RTE_MBUF_DIRECT(first) && rte_pktmbuf_headroom(first) >= record_header_size;
+  const bool header_in_headroom = !anew && RTE_MBUF_DIRECT(first) && rte_pktmbuf_headroom(first) >= record_header_size;
   const bool trailer_in_tailroom = !anew && part == 0 && RTE_MBUF_DIRECT(layout.last_whole) &&
                                    rte_pktmbuf_tailroom(layout.last_whole) >= trailer_size;
   Fresh fresh;
@@ -215,7 +214,8 @@ bool seal_record(const Cipher& cipher, Direction& direction, ContentType type, s
     bytes[n] = inner_type;
     engine.seal(cipher.suite.aead, cipher.key, nonce, header, bytes, {bytes, n + 1}, bytes + n + 1);
     resize(packet, n + trailer_size);
-    if (header_in_headroom) std::memcpy(rte_pktmbuf_prepend(packet.get(), record_header_size), header.data(), header.size());
+    if (header_in_headroom)
+      std::memcpy(rte_pktmbuf_prepend(packet.get(), record_header_size), header.data(), header.size());
     out.append(std::move(packet));
     ++direction.sequence;
     return true;

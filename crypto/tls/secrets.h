@@ -1,5 +1,6 @@
-// secrets.h - one direction of a TLS 1.3 connection: its traffic secret and what follows from it (RFC 8446 7.2, 7.3, 5.3).
-// Plain data, wiped when it dies. KeyCache holds the expanded keys of the connections that were busy last.
+// secrets.h - one direction of a TLS 1.3 connection: its traffic secret and what follows from it (RFC
+// 8446 7.2, 7.3, 5.3). Plain data, wiped when it dies. KeyCache holds the expanded keys of the connections that were
+// busy last.
 #pragma once
 
 #include <memory>

@@ -77,15 +77,18 @@ bool load(const Identity& identity, OSSL_LIB_CTX* library, const std::string& pl
   return true;
 }
 
-void check_validity(const X509* certificate, std::int64_t now_unix, const std::string& place, ServerWarnings* warnings) {
+void check_validity(const X509* certificate, std::int64_t now_unix, const std::string& place,
+                    ServerWarnings* warnings) {
   if (!warnings) return;
   time_t now = static_cast<time_t>(now_unix);
-  if (X509_cmp_time(X509_get0_notAfter(certificate), &now) < 0) warnings->lines.push_back(place + ": the certificate has expired");
+  if (X509_cmp_time(X509_get0_notAfter(certificate), &now) < 0)
+    warnings->lines.push_back(place + ": the certificate has expired");
   if (X509_cmp_time(X509_get0_notBefore(certificate), &now) > 0)
     warnings->lines.push_back(place + ": the certificate is not valid yet");
 }
 
-void check_names(X509* certificate, const std::vector<std::string>& names, const std::string& place, ServerWarnings* warnings) {
+void check_names(X509* certificate, const std::vector<std::string>& names, const std::string& place,
+                 ServerWarnings* warnings) {
   if (!warnings) return;
   for (const std::string& name : names) {
     const std::string probe = name.starts_with("*.") ? "x" + name.substr(1) : name;
@@ -176,8 +179,8 @@ class Builder {
   }
 
  private:
-  SslContext context(OSSL_LIB_CTX* library, const std::vector<Identity>& identities, const std::vector<std::string>& names,
-                     const std::string& place) {
+  SslContext context(OSSL_LIB_CTX* library, const std::vector<Identity>& identities,
+                     const std::vector<std::string>& names, const std::string& place) {
     SslContext context{SSL_CTX_new_ex(library, nullptr, TLS_server_method())};
     if (!context) {
       errors_.add(place, "OpenSSL gives no context: " + openssl_error());
@@ -204,7 +207,8 @@ class Builder {
       const std::string here = place + "[" + std::to_string(i) + "]";
       Loaded loaded;
       if (!load(identities[i], library, here, errors_, loaded)) continue;
-      if (std::ranges::find(types, loaded.type) != types.end()) errors_.add(here, "a certificate with this type of key is there already");
+      if (std::ranges::find(types, loaded.type) != types.end())
+        errors_.add(here, "a certificate with this type of key is there already");
       types.push_back(loaded.type);
       check_validity(loaded.chain[0].get(), now_unix_, here, warnings_);
       check_names(loaded.chain[0].get(), names, here, warnings_);

@@ -1,7 +1,7 @@
 // server_context.h - what a listener knows before the first byte: certificates by name, ALPN, suites, groups, tickets.
-// Built and freed on the management thread (PEM is never parsed on a worker); read by workers and helper threads, each with
-// an OpenSSL library context and SSL_CTXs of its own, because the default context's locks cost a third of two cores.
-// A handshake that has begun keeps the context's insides alive, so that a policy change does not hurt it.
+// Built and freed on the management thread (PEM is never parsed on a worker); read by workers and helper threads, each
+// with an OpenSSL library context and SSL_CTXs of its own, because the default context's locks cost a third of two
+// cores. A handshake that has begun keeps the context's insides alive, so that a policy change does not hurt it.
 #pragma once
 
 #include <expected>
@@ -35,8 +35,9 @@ struct Identity {
   std::string private_key_pem;
 };
 
-// The certificates for one or more names: one identity a key type (ECDSA and RSA side by side), the client's offers choose.
-// A name is exact ("www.example.com") or has one leading wildcard label ("*.example.com", which covers exactly one label).
+// The certificates for one or more names: one identity a key type (ECDSA and RSA side by side), the client's offers
+// choose. A name is exact ("www.example.com") or has one leading wildcard label ("*.example.com", which covers exactly
+// one label).
 struct NamedIdentities {
   std::vector<std::string> names;
   std::vector<Identity> identities;
@@ -46,8 +47,8 @@ struct ServerConfig {
   std::vector<NamedIdentities> named;
   // For a name that no entry has and for clients that send none. Empty: such clients get unrecognized_name.
   std::vector<Identity> fallback;
-  // In our order of preference. Empty: ALPN is not negotiated. Otherwise a client that offers ALPN and none of these gets
-  // no_application_protocol. At most 16 names of at most 15 bytes.
+  // In our order of preference. Empty: ALPN is not negotiated. Otherwise a client that offers ALPN and none of these
+  // gets no_application_protocol. At most 16 names of at most 15 bytes.
   std::vector<std::string> alpn;
   std::vector<std::string> suites;  // IANA names; empty: all three of aead.h
   std::vector<std::string> groups;  // "X25519", "P-256", "P-384"; empty: all three

@@ -11,9 +11,16 @@ constexpr Nanos pause_between_flights{1'000'000'000};
 constexpr std::uint32_t bulk_after = 16384;  // bytes of a flight in small records, about an initial window
 }  // namespace
 
-Sessions::State::State(const SessionsConfig& config, unsigned thread, Engine& engine, Buffers& buffers, Counters& counters)
-    : config(config), engine(engine), buffers(buffers), counters(counters), keys(engine, config.hot_keys * 2),
-      pool(config.sessions), handshakes(config.handshakes), inline_line(thread, inline_depth, config.patience),
+Sessions::State::State(const SessionsConfig& config, unsigned thread, Engine& engine, Buffers& buffers,
+                       Counters& counters)
+    : config(config),
+      engine(engine),
+      buffers(buffers),
+      counters(counters),
+      keys(engine, config.hot_keys * 2),
+      pool(config.sessions),
+      handshakes(config.handshakes),
+      inline_line(thread, inline_depth, config.patience),
       finished(new SessionId[config.sessions + 1]) {
   queues.push_back(std::make_unique<Queue>(&inline_line, config.sessions));
 }
@@ -25,7 +32,8 @@ Sessions::~Sessions() = default;
 void Sessions::use_helpers(std::span<HandshakeLine* const> lines) {
   CHECK(!lines.empty() && state_->pool.size() == 0);
   state_->queues.clear();
-  for (HandshakeLine* line : lines) state_->queues.push_back(std::make_unique<State::Queue>(line, state_->config.sessions));
+  for (HandshakeLine* line : lines)
+    state_->queues.push_back(std::make_unique<State::Queue>(line, state_->config.sessions));
   state_->runs_inline = false;
 }
 
@@ -115,8 +123,8 @@ bool Sessions::is_established(SessionId id) const {
 SessionInfo Sessions::info(SessionId id) const {
   const Session* session = state_->pool.find(id);
   if (!session) return {};
-  return {session->role, session->suite ? session->suite->suite : Suite::none, session->resumed, session->protocol.view(),
-          session->name.view()};
+  return {session->role, session->suite ? session->suite->suite : Suite::none, session->resumed,
+          session->protocol.view(), session->name.view()};
 }
 
 Failure Sessions::failure(SessionId id) const {

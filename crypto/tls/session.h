@@ -1,9 +1,9 @@
 // session.h - TLS connections of one worker: ciphertext in, plaintext out, and back (RFC 8446, server role).
-// A session is plain data in a fixed pool: no SSL object once the handshake is over, and no expanded key while idle. Records
-// are sealed and opened segment by segment, in place where we are a segment's sole owner, else into fresh buffers straight
-// from the shared source. Alerts, close_notify, KeyUpdate (both ways, and forced before the AEAD's limit) and record
-// sizes (one segment at the start of a flight, 16 KiB in bulk) are handled here. No 0-RTT, no TLS 1.2, no client role yet.
-// Owner: one worker. Nothing here calls up: l7 asks and is answered.
+// A session is plain data in a fixed pool: no SSL object once the handshake is over, and no expanded key while idle.
+// Records are sealed and opened segment by segment, in place where we are a segment's sole owner, else into fresh
+// buffers straight from the shared source. Alerts, close_notify, KeyUpdate (both ways, and forced before the AEAD's
+// limit) and record sizes (one segment at the start of a flight, 16 KiB in bulk) are handled here. No 0-RTT, no
+// TLS 1.2, no client role yet. Owner: one worker. Nothing here calls up: l7 asks and is answered.
 #pragma once
 
 #include <memory>
@@ -58,14 +58,15 @@ class Sessions {
   // From now on handshakes run on these lines (helper threads), not inline. At start, before the first accept().
   void use_helpers(std::span<HandshakeLine* const> lines);
 
-  // A new connection that is about to shake hands. None when the pool is full (counted). An OpenSSL object is made for it
-  // only once its ClientHello is there; too many of those at a time: Failure::overloaded.
+  // A new connection that is about to shake hands. None when the pool is full (counted). An OpenSSL object is made for
+  // it only once its ClientHello is there; too many of those at a time: Failure::overloaded.
   SessionId accept(const ServerContext& context, Nanos now);
   // A connection whose handshake took place elsewhere: a scripted one, or another process's.
   SessionId install(const Established& established);
 
-  // Takes all of `ciphertext` (what is no whole record yet waits inside: held()). Appends to `plaintext` and `wire`. Both
-  // may be non-empty after any answer. Call it again with an empty chain after take_finished_jobs() named the session.
+  // Takes all of `ciphertext` (what is no whole record yet waits inside: held()). Appends to `plaintext` and `wire`.
+  // Both may be non-empty after any answer. Call it again with an empty chain after take_finished_jobs() named the
+  // session.
   Progress receive(SessionId id, Chain& ciphertext, Chain& plaintext, Chain& wire, Nanos now);
   // Seals all of `plaintext` onto `wire`. False when buffers ran out or the handshake is not over: what is left stays
   // in `plaintext`, call again. On a dead or closed session the bytes are dropped and the answer is true.

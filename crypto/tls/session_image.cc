@@ -1,4 +1,5 @@
-// The image of an established session: versioned, big-endian, without pointers, so that another process can go on with it.
+// The image of an established session: versioned, big-endian, without pointers, so that another process can go on with
+// it.
 //   u32 magic, u16 version, u16 suite, u8 role, u8 flags, u8 message size, 5 bytes of message, u32 skip
 //   twice (reading, writing): u8 size, secret, u64 sequence
 //   u8 size, protocol; u8 size, name; u32 size, ciphertext that is not opened yet
@@ -11,11 +12,19 @@ namespace sluice::tls {
 namespace {
 constexpr std::uint32_t magic = 0x534c5453;  // "SLTS"
 constexpr std::uint16_t version = 1;
-enum Flag : std::uint8_t { resumed = 1, close_sent = 2, close_received = 4, answer_key_update = 8, ask_key_update = 16, announced = 32 };
+enum Flag : std::uint8_t {
+  resumed = 1,
+  close_sent = 2,
+  close_received = 4,
+  answer_key_update = 8,
+  ask_key_update = 16,
+  announced = 32
+};
 
 std::uint8_t flags_of(const Session& s) {
   return static_cast<std::uint8_t>((s.resumed ? resumed : 0) | (s.close_sent ? close_sent : 0) |
-                                   (s.close_received ? close_received : 0) | (s.answer_key_update ? answer_key_update : 0) |
+                                   (s.close_received ? close_received : 0) |
+                                   (s.answer_key_update ? answer_key_update : 0) |
                                    (s.ask_key_update ? ask_key_update : 0) | (s.announced ? announced : 0));
 }
 

@@ -186,8 +186,6 @@ std::span<const SessionId> Sessions::take_finished_jobs(Nanos now) {
   return {state.finished.get(), state.finished_count};
 }
 
-bool Sessions::jobs_waiting() const {
-  return state_->runs_inline && state_->queues[0]->waiting.size() > 0;
-}
+bool Sessions::jobs_waiting() const { return state_->runs_inline && state_->queues[0]->waiting.size() > 0; }
 
 }  // namespace sluice::tls

@@ -67,7 +67,8 @@ Progress Sessions::State::open(Session& session, Chain& plaintext, Chain& wire, 
   return plaintext.size() > before ? Progress::data : Progress::need_more;
 }
 
-// Handshake messages after the handshake. KeyUpdate must end its record; tickets, which only a client gets, are skipped.
+// Handshake messages after the handshake. KeyUpdate must end its record; tickets, which only a client gets, are
+// skipped.
 bool Sessions::State::take_messages(Session& session, Chain& content, Alert& alert) {
   alert = Alert::unexpected_message;
   while (!content.empty()) {
@@ -111,7 +112,8 @@ bool Sessions::State::take_messages(Session& session, Chain& content, Alert& ale
 // Sends our KeyUpdate when one is due: the peer asked, we want one, or the key has done its share (5.5).
 bool Sessions::State::update_keys(Session& session, Chain& wire) {
   const bool worn = session.writing.sequence >= config.rekey_after;
-  if (!session.answer_key_update && !session.ask_key_update && !worn) [[likely]] return true;
+  if (!session.answer_key_update && !session.ask_key_update && !worn) [[likely]]
+    return true;
   const std::uint8_t message[] = {key_update, 0, 0, 1, session.ask_key_update};
   if (!send_message(session, ContentType::handshake, message, wire)) return false;
   counters.add(Counter::tls_key_updates_sent);
@@ -124,14 +126,15 @@ bool Sessions::State::update_keys(Session& session, Chain& wire) {
 bool Sessions::State::send_message(Session& session, ContentType type, ByteView message, Chain& wire) {
   Chain content;
   if (!content.append_bytes(message, buffers)) return false;
-  return seal_record(cipher(session, session.writing), session.writing, type, static_cast<std::uint32_t>(message.size()),
-                     content, wire);
+  return seal_record(cipher(session, session.writing), session.writing, type,
+                     static_cast<std::uint32_t>(message.size()), content, wire);
 }
 
 // Our fatal alert, and the end of the connection (6.2).
 Progress Sessions::State::die(Session& session, Chain& wire, Alert alert) {
   const std::uint8_t message[] = {2, static_cast<std::uint8_t>(alert)};
-  if (!session.close_sent && send_message(session, ContentType::alert, message, wire)) counters.add(Counter::tls_alerts_sent);
+  if (!session.close_sent && send_message(session, ContentType::alert, message, wire))
+    counters.add(Counter::tls_alerts_sent);
   bury(session);
   return Progress::error;
 }

@@ -14,14 +14,14 @@ struct Session {
   Chain outgoing;  // the handshake's answer, until receive() hands it out
   const SuiteInfo* suite = nullptr;
   Nanos last_sent;
-  std::uint32_t flight = 0;          // payload bytes sent since the last pause
+  std::uint32_t flight = 0;  // payload bytes sent since the last pause
   Phase phase = Phase::handshaking;
   Role role = Role::server;
   Failure failure = Failure::none;
-  bool announced : 1 = false;        // receive() said "established"
+  bool announced : 1 = false;  // receive() said "established"
   bool resumed : 1 = false;
-  bool queued : 1 = false;           // waits for a job, or is out as one
-  bool job_out : 1 = false;          // a job holds the handshake
+  bool queued : 1 = false;   // waits for a job, or is out as one
+  bool job_out : 1 = false;  // a job holds the handshake
   bool close_sent : 1 = false;
   bool close_received : 1 = false;
   bool answer_key_update : 1 = false;  // the peer asked for ours

@@ -1,7 +1,7 @@
-// tickets.h - the keys that protect session tickets (RFC 5077 4, used by RFC 8446 4.6.1): AES-256-CBC then HMAC-SHA-256.
-// One keyring serves all workers and all listeners, so that a ticket given by one worker is taken by every other. The keys
-// are data from management, which rotates them: new tickets get the current key, the previous one is still accepted (and
-// such a ticket is replaced by a fresh one).
+// tickets.h - the keys that protect session tickets (RFC 5077 4, used by RFC 8446 4.6.1): AES-256-CBC then
+// HMAC-SHA-256. One keyring serves all workers and all listeners, so that a ticket given by one worker is taken by
+// every other. The keys are data from management, which rotates them: new tickets get the current key, the previous one
+// is still accepted (and such a ticket is replaced by a fresh one).
 #pragma once
 
 #include <atomic>

@@ -1,12 +1,14 @@
-// host.h - what makes the node a host on its links, for one worker: next hops, neighbours, ARP, ND, ICMP echo and errors.
-// RFC 826 (ARP), RFC 5227 2.3 (announcements), RFC 4861 7.2 (neighbour solicitation and advertisement, hop limit 255),
-// RFC 792 / RFC 4443 (echo, errors), RFC 1812 4.3.2.8 (rate limit of errors). Static routes only: no router or prefix discovery, no
-// redirects, no duplicate address detection, no multicast groups (the port takes all multicast).
+// host.h - what makes the node a host on its links, for one worker: next hops, neighbours, ARP, ND, ICMP echo and
+// errors. RFC 826 (ARP), RFC 5227 2.3 (announcements), RFC 4861 7.2 (neighbour solicitation and advertisement, hop
+// limit 255), RFC 792 / RFC 4443 (echo, errors), RFC 1812 4.3.2.8 (rate limit of errors). Static routes only: no router
+// or prefix discovery, no redirects, no duplicate address detection, no multicast groups (the port takes all
+// multicast).
 //
-// Addresses that we answer for: those of the interfaces, each interface's IPv6 link-local address, and the set that L4 supplies
-// (virtual services). The kernel behind an exception port never sees an ARP request or solicitation for one of them, so it
-// does not answer twice; requests for other addresses, and every reply, go on to it once we have learnt from them. What the
-// kernel itself sends goes out unread, so that it cannot resolve an address of a service of this node.
+// Addresses that we answer for: those of the interfaces, each interface's IPv6 link-local address, and the set that L4
+// supplies (virtual services). The kernel behind an exception port never sees an ARP request or solicitation for one of
+// them, so it does not answer twice; requests for other addresses, and every reply, go on to it once we have learnt
+// from them. What the kernel itself sends goes out unread, so that it cannot resolve an address of a service of this
+// node.
 //
 // What a worker learns about neighbours, the others must hear: take_news() after the turn's input, broadcast, learn().
 // Owner: one worker; Routes and AddressSet are immutable and outlive their use here.
@@ -14,7 +16,6 @@
 
 #include "dataplane/net/neighbours.h"
 #include "dataplane/net/routes.h"
-#include "dataplane/packet/wire/ethernet.h"
 #include "dataplane/packet/tx_queue.h"
 #include "dataplane/packet/wire/ethernet.h"
 
@@ -26,14 +27,14 @@ struct HostLimits {
   std::uint32_t icmp_errors_burst = 50;
   std::uint32_t icmp_echoes_per_second = 10'000;
   std::uint32_t icmp_echoes_burst = 1'000;
-  bool announces = true;                 // one worker of the node does
+  bool announces = true;  // one worker of the node does
 };
 
 // A caller's cached way to one destination. Default: not looked up yet. Good until the host's routes change.
 struct NextHop {
-  std::uint32_t version = 0;             // of the host's routes; 0 is none
+  std::uint32_t version = 0;  // of the host's routes; 0 is none
   InterfaceId interface = no_interface;
-  std::uint16_t mtu = 0;                 // of IP packets
+  std::uint16_t mtu = 0;  // of IP packets
   Neighbours::Id neighbour;
 
   explicit operator bool() const { return interface != no_interface; }
@@ -45,7 +46,8 @@ enum class IcmpError : std::uint8_t { port_unreachable, host_unreachable, time_e
 class Host {
  public:
   // `queues` holds this worker's queue of each port, by PortId; they outlive the host.
-  Host(const Routes& routes, std::span<TxQueue* const> queues, Buffers& buffers, Counters& counters, const HostLimits& limits = {});
+  Host(const Routes& routes, std::span<TxQueue* const> queues, Buffers& buffers, Counters& counters,
+       const HostLimits& limits = {});
   ~Host();
   Host(const Host&) = delete;
   Host& operator=(const Host&) = delete;
@@ -55,27 +57,30 @@ class Host {
   NextHop route(const IpAddress& destination) const;
   // Whether a cached way was looked up in the routes that hold now.
   bool current(const NextHop& hop) const { return hop.version == version_; }
-  // What the port behind it takes (TSO and such), the port, and the address of ours to speak from towards a destination there.
+  // What the port behind it takes (TSO and such), the port, and the address of ours to speak from towards a destination
+  // there.
   const PortCaps& caps(const NextHop& hop) const;
   PortId port(const NextHop& hop) const { return routes_->interfaces()[hop.interface].port; }
   IpAddress source(const NextHop& hop, const IpAddress& destination) const;
-  // Sends a packet that starts at its IP header; its destination is read there. `hop` is looked up when it is stale. While the neighbour
-  // is being resolved the packet waits. Without a route, or over the bounds, it dies with a reason.
+  // Sends a packet that starts at its IP header; its destination is read there. `hop` is looked up when it is stale.
+  // While the neighbour is being resolved the packet waits. Without a route, or over the bounds, it dies with a reason.
   void send(Packet packet, NextHop& hop, Nanos now);
   // The peer behind a hop has answered (TCP made progress): no need to probe it.
   void confirm(const NextHop& hop, Nanos now);
-  // Answers a received packet (as parse left it) with an ICMP error, if the rules and the rate allow; the packet is consumed.
-  // `mtu` is told with too_big.
+  // Answers a received packet (as parse left it) with an ICMP error, if the rules and the rate allow; the packet is
+  // consumed. `mtu` is told with too_big.
   void refuse(Packet packet, IcmpError error, std::uint16_t mtu, Nanos now);
 
   // -- the way in ---------------------------------------------------------------------------------------------------
-  // Whether the frame's destination MAC is its interface's own, broadcast or multicast. A promiscuous port brings others.
+  // Whether the frame's destination MAC is its interface's own, broadcast or multicast. A promiscuous port brings
+  // others.
   bool addressed(const Packet& packet) const;
   // Whether we answer for this address.
   bool owns(const IpAddress& address) const { return routes_->owns(address) || services_->contains(address); }
   // The host lane: ARP, ND, ICMP, as parse left them. What is not for us (or an ICMP error) goes to the exception port.
   void input(Packet packet, Nanos now);
-  // A frame goes unchanged to the exception port of the interface it came in by, or from an exception port to its interface.
+  // A frame goes unchanged to the exception port of the interface it came in by, or from an exception port to its
+  // interface.
   void to_exception(Packet packet, Nanos now);
   void from_exception(Packet packet, Nanos now);
   bool is_exception_port(PortId port) const { return routes_->behind(port) != no_interface; }
@@ -88,10 +93,11 @@ class Host {
   // -- time and change ----------------------------------------------------------------------------------------------
   // Timers and announcements, bounded; once a turn.
   void tick(Nanos now);
-  // Announces all our addresses (gratuitous ARP, unsolicited advertisements) over the next ticks. Call when ports are up.
+  // Announces all our addresses (gratuitous ARP, unsolicited advertisements) over the next ticks. Call when ports are
+  // up.
   void announce();
-  // New addresses of services: answered for from now on, and announced if they are others than before. nullptr: none. The
-  // set before may go afterwards.
+  // New addresses of services: answered for from now on, and announced if they are others than before. nullptr: none.
+  // The set before may go afterwards.
   void set_services(const AddressSet* services);
   // New interfaces or routes: next hops are stale, neighbours are forgotten.
   void set_routes(const Routes& routes);
@@ -108,8 +114,8 @@ class Host {
   void send_arp(InterfaceId interface, std::uint16_t operation, const IpAddress& sender, const MacAddress& target_mac,
                 const IpAddress& target, const MacAddress& destination, Nanos now);
   void send_solicitation(const Neighbours::Solicit& solicit, Nanos now);
-  void send_advertisement(InterfaceId interface, const IpAddress& target, const IpAddress& to, const MacAddress& destination,
-                          bool solicited, Nanos now);
+  void send_advertisement(InterfaceId interface, const IpAddress& target, const IpAddress& to,
+                          const MacAddress& destination, bool solicited, Nanos now);
   void send_request(const Neighbours::Solicit& solicit, Nanos now);
 
   void pass_on(Packet packet, InterfaceId interface, Nanos now);
@@ -134,8 +140,8 @@ class Host {
   std::uint32_t version_ = 1;
   std::size_t news_count_ = 0;
   std::array<NeighbourNews, news_max> news_;
-  std::uint8_t rounds_left_ = 0;         // of announcements
-  std::size_t announced_ = 0;            // addresses of the current round that are done
+  std::uint8_t rounds_left_ = 0;  // of announcements
+  std::size_t announced_ = 0;     // addresses of the current round that are done
   Nanos next_round_{};
   Nanos next_sweep_{};
   bool gateways_pinned_ = false;

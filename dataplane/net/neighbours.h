@@ -1,11 +1,12 @@
-// neighbours.h - who is on the link: IP address to MAC address, for ARP (RFC 826) and Neighbour Discovery (RFC 4861 7.2, 7.3).
-// One table per worker, in fixed memory. Knows no packet formats: evidence goes in (apply), requests come out (due). States as
-// in RFC 4861 7.3.2, without DELAY: a stale neighbour that is used is probed at once.
+// neighbours.h - who is on the link: IP address to MAC address, for ARP (RFC 826) and Neighbour Discovery (RFC
+// 4861 7.2, 7.3). One table per worker, in fixed memory. Knows no packet formats: evidence goes in (apply), requests
+// come out (due). States as in RFC 4861 7.3.2, without DELAY: a stale neighbour that is used is probed at once.
 //
-// Bounds: `capacity` neighbours; at most a quarter of them unresolved, so that a scan of an empty subnet takes no place from
-// those that live; new resolutions under a token bucket of their own, probes of the living and gateways outside it;
-// packets_per_neighbour frames wait for each unresolved one, the newest replacing the oldest. When full, a stale neighbour gives way.
-// Evidence never creates a neighbour, unless it comes with a request to us (whoever asks will be answered).
+// Bounds: `capacity` neighbours; at most a quarter of them unresolved, so that a scan of an empty subnet takes no place
+// from those that live; new resolutions under a token bucket of their own, probes of the living and gateways outside
+// it; packets_per_neighbour frames wait for each unresolved one, the newest replacing the oldest. When full, a stale
+// neighbour gives way. Evidence never creates a neighbour, unless it comes with a request to us (whoever asks will be
+// answered).
 #pragma once
 
 #include <array>
@@ -30,9 +31,9 @@ struct NeighbourLimits {
 // What a packet told about a neighbour. Plain data: what one worker learns, the others are told.
 struct NeighbourNews {
   enum class Kind : std::uint8_t {
-    request,        // it asked us, giving its own address: makes a neighbour (stale)
-    reply,          // it answered a request (ARP reply, solicited advertisement): it is reachable
-    announcement,   // it said so unasked, or the answer does not confirm reachability
+    request,       // it asked us, giving its own address: makes a neighbour (stale)
+    reply,         // it answered a request (ARP reply, solicited advertisement): it is reachable
+    announcement,  // it said so unasked, or the answer does not confirm reachability
   };
   IpAddress address;
   MacAddress mac;
@@ -53,9 +54,9 @@ class Neighbours {
     State state = State::incomplete;
     std::uint8_t tries = 0;
     std::uint8_t waiting_count = 0;
-    bool pinned = false;             // a gateway: never evicted, always resolved
-    Nanos deadline{};                // of the state: retry, or end of reachability
-    std::uint32_t next = 0;          // in its hash bucket
+    bool pinned = false;     // a gateway: never evicted, always resolved
+    Nanos deadline{};        // of the state: retry, or end of reachability
+    std::uint32_t next = 0;  // in its hash bucket
     std::array<rte_mbuf*, packets_per_neighbour> waiting{};
 
     bool usable() const { return state != State::incomplete; }
@@ -100,7 +101,9 @@ class Neighbours {
   std::uint32_t size() const { return pool_.size(); }
   std::uint32_t unresolved() const { return unresolved_; }
   template <typename F>
-  void each(F&& f) { pool_.each(f); }
+  void each(F&& f) {
+    pool_.each(f);
+  }
 
  private:
   std::uint32_t bucket(InterfaceId interface, const IpAddress& address) const;
@@ -117,8 +120,8 @@ class Neighbours {
   std::uint32_t bucket_mask_;
   TokenBucket resolutions_;
   std::uint32_t unresolved_ = 0;
-  std::uint32_t sweep_ = 0;         // where due() goes on
-  std::uint32_t evict_ = 0;         // where eviction goes on
+  std::uint32_t sweep_ = 0;  // where due() goes on
+  std::uint32_t evict_ = 0;  // where eviction goes on
 };
 
 }  // namespace sluice

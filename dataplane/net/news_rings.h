@@ -15,7 +15,8 @@ namespace sluice {
 class NewsRings {
  public:
   explicit NewsRings(unsigned workers, std::size_t ring_size = 256) : workers_(workers) {
-    for (unsigned i = 0; i < workers * workers; ++i) rings_.push_back(std::make_unique<SpscRing<NeighbourNews>>(ring_size));
+    for (unsigned i = 0; i < workers * workers; ++i)
+      rings_.push_back(std::make_unique<SpscRing<NeighbourNews>>(ring_size));
   }
 
   // Worker `from`.

@@ -23,7 +23,7 @@ class TokenBucket {
   }
 
  private:
-  Nanos cost_;    // of one event
+  Nanos cost_;  // of one event
   Nanos depth_;
   Nanos credit_;
   Nanos last_{};

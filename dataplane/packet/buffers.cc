@@ -7,7 +7,8 @@ namespace sluice {
 Buffers::Buffers(const char* name, unsigned data_count, unsigned slice_count, unsigned cache_size, int socket) {
   char pool_name[RTE_MEMPOOL_NAMESIZE];
   std::snprintf(pool_name, sizeof pool_name, "%s_data", name);
-  data_ = rte_pktmbuf_pool_create(pool_name, data_count, cache_size, sizeof(Meta), buffer_headroom + buffer_data_size, socket);
+  data_ = rte_pktmbuf_pool_create(pool_name, data_count, cache_size, sizeof(Meta), buffer_headroom + buffer_data_size,
+                                  socket);
   std::snprintf(pool_name, sizeof pool_name, "%s_slices", name);
   if (data_) slices_ = rte_pktmbuf_pool_create(pool_name, slice_count, cache_size, sizeof(Meta), 0, socket);
 }

@@ -1,7 +1,7 @@
-// chain.h - a stream of payload bytes held in packet buffers: the one form in which bytes travel between TCP, TLS and HTTP.
-// FIFO, move-only, owns its buffers, never copies a byte itself: cutting makes a slice that shares the data. Segments are
-// single-segment mbufs linked by `next`; none is empty. Splicing a body from one leg to the other is moving a Chain.
-// Shared data is read-only (sole_owner()).
+// chain.h - a stream of payload bytes held in packet buffers: the one form in which bytes travel between TCP, TLS and
+// HTTP. FIFO, move-only, owns its buffers, never copies a byte itself: cutting makes a slice that shares the data.
+// Segments are single-segment mbufs linked by `next`; none is empty. Splicing a body from one leg to the other is
+// moving a Chain. Shared data is read-only (sole_owner()).
 #pragma once
 
 #include "dataplane/packet/buffers.h"
@@ -48,7 +48,8 @@ class Chain {
   // Moves the first n bytes (n <= size()) into `out`'s end. At most one segment is cut, by a slice; false, and nothing
   // moved, when no descriptor was free.
   bool move_front(std::uint32_t n, Chain& out, Buffers& buffers);
-  // A second chain over bytes [offset, offset + n), sharing the data. False, and `out` untouched, when descriptors ran out.
+  // A second chain over bytes [offset, offset + n), sharing the data. False, and `out` untouched, when descriptors ran
+  // out.
   bool share(std::uint32_t offset, std::uint32_t n, Chain& out, Buffers& buffers) const;
   // Copies bytes [offset, offset + out.size()) out. The caller made sure that they are there.
   void peek(std::uint32_t offset, MutableBytes out) const;
@@ -71,10 +72,12 @@ class Chain {
   std::uint32_t segments_ = 0;
 };
 
-// The one function that copies payload, and counts what it copies (payload_copied_bytes): bytes [offset, offset + to.size()) of
-// the segments from `first` on, which must be there.
+// The one function that copies payload, and counts what it copies (payload_copied_bytes): bytes [offset, offset +
+// to.size()) of the segments from `first` on, which must be there.
 void copy_payload(const rte_mbuf* first, std::uint32_t offset, MutableBytes to, Counters& counters);
-// The same into fresh buffers at the end of a chain. False when buffers ran out; then `to` is unchanged and nothing is counted.
-bool copy_payload(const Chain& from, std::uint32_t offset, std::uint32_t n, Chain& to, Buffers& buffers, Counters& counters);
+// The same into fresh buffers at the end of a chain. False when buffers ran out; then `to` is unchanged and nothing is
+// counted.
+bool copy_payload(const Chain& from, std::uint32_t offset, std::uint32_t n, Chain& to, Buffers& buffers,
+                  Counters& counters);
 
 }  // namespace sluice

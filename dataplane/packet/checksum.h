@@ -18,9 +18,10 @@ Sum add_bytes(Sum sum, ByteView bytes);
 // Adds `size` bytes from `offset` on of a chain of segments, whose sizes may be odd. The bytes must be there.
 Sum add_segments(Sum sum, const rte_mbuf* first, std::uint32_t offset, std::uint32_t size);
 
-// Adds the pseudo header (RFC 9293 3.1, RFC 8200 8.1). `size` counts the transport header and its payload; 0 for the form
-// that TSO wants.
-Sum add_pseudo_header(Sum sum, const IpAddress& source, const IpAddress& destination, Protocol protocol, std::uint32_t size);
+// Adds the pseudo header (RFC 9293 3.1, RFC 8200 8.1). `size` counts the transport header and its payload; 0 for the
+// form that TSO wants.
+Sum add_pseudo_header(Sum sum, const IpAddress& source, const IpAddress& destination, Protocol protocol,
+                      std::uint32_t size);
 
 constexpr std::uint16_t fold(Sum sum) {
   sum = (sum & 0xffffffff) + (sum >> 32);
@@ -46,7 +47,8 @@ class ChecksumDelta {
   void change(ByteView before, ByteView after) { sum_ = add_bytes(sum_ + complement(before), after); }
   template <typename T>
   void change(Be<T> before, Be<T> after) {
-    change({reinterpret_cast<const std::uint8_t*>(&before), sizeof before}, {reinterpret_cast<const std::uint8_t*>(&after), sizeof after});
+    change({reinterpret_cast<const std::uint8_t*>(&before), sizeof before},
+           {reinterpret_cast<const std::uint8_t*>(&after), sizeof after});
   }
   void change(const IpAddress& before, const IpAddress& after) { change(before.wire(), after.wire()); }
 

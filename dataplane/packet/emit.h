@@ -1,8 +1,9 @@
-// emit.h - headers in front of bytes: TCP, UDP, ICMP, IP, Ethernet, with checksums left as requests to the transmit queue.
-// Each function prepends to the packet's first segment, which must be ours alone and have the headroom (a fresh buffer of
-// Buffers has it for all of them together). Payload may stand in the same segment or in segments linked behind. After
-// the IP header the packet is what Host::send() takes: it starts at its IP header, and ol_flags, l3_len, l4_len and
-// tso_segsz carry the requests, the pseudo-header sum standing in the checksum field (as rte_ipv4_phdr_cksum would have it).
+// emit.h - headers in front of bytes: TCP, UDP, ICMP, IP, Ethernet, with checksums left as requests to the transmit
+// queue. Each function prepends to the packet's first segment, which must be ours alone and have the headroom (a fresh
+// buffer of Buffers has it for all of them together). Payload may stand in the same segment or in segments linked
+// behind. After the IP header the packet is what Host::send() takes: it starts at its IP header, and ol_flags, l3_len,
+// l4_len and tso_segsz carry the requests, the pseudo-header sum standing in the checksum field (as rte_ipv4_phdr_cksum
+// would have it).
 #pragma once
 
 #include "dataplane/packet/buffers.h"
@@ -39,11 +40,12 @@ static_assert(headers_max <= buffer_headroom);
 // Links a chain of payload behind a packet (which it moves in), without touching its bytes.
 void attach(Packet& packet, Chain payload);
 
-// Takes the first `size` bytes (headers) off a received packet, and every flag and request, so that it can be given new ones.
+// Takes the first `size` bytes (headers) off a received packet, and every flag and request, so that it can be given new
+// ones.
 void strip(Packet& packet, std::uint16_t size);
 
-// Makes TCP, then IP, headers. segment_size > 0 asks for TSO with that MSS, if the payload is larger (only of ports that
-// have it: NextHop tells). IPv4 goes out with DF and id 0 (RFC 6864: atomic).
+// Makes TCP, then IP, headers. segment_size > 0 asks for TSO with that MSS, if the payload is larger (only of ports
+// that have it: NextHop tells). IPv4 goes out with DF and id 0 (RFC 6864: atomic).
 void prepend_tcp(Packet& packet, const IpFields& ip, const TcpFields& tcp, std::uint16_t segment_size = 0);
 void prepend_udp(Packet& packet, const IpFields& ip, std::uint16_t source_port, std::uint16_t destination_port);
 // The packet begins with a whole ICMP or ICMPv6 message of one segment or more; its checksum is computed here.

@@ -1,6 +1,6 @@
 // packet.h - a packet is a move-only value over one DPDK mbuf chain; it dies in exactly one place, with a reason.
-// `Packet` owns. `Meta` is what parse learnt about it, and lives in the mbuf's private area (one cache line), so that it
-// travels with the packet through rings. A buffer with more than one reference is read-only (see sole_owner()).
+// `Packet` owns. `Meta` is what parse learnt about it, and lives in the mbuf's private area (one cache line), so that
+// it travels with the packet through rings. A buffer with more than one reference is read-only (see sole_owner()).
 #pragma once
 
 #include <rte_mbuf.h>
@@ -22,8 +22,8 @@ enum class Protocol : std::uint8_t { icmp = 1, tcp = 6, udp = 17, icmp6 = 58, no
 
 // What parse found. Offsets count from the start of the frame's data.
 struct alignas(64) Meta {
-  PortId port = no_port;        // where it came in
-  std::uint16_t vlan = 0;       // 802.1Q VLAN id, 0 when untagged
+  PortId port = no_port;   // where it came in
+  std::uint16_t vlan = 0;  // 802.1Q VLAN id, 0 when untagged
   std::uint16_t l3_offset = 0;
   std::uint16_t l4_offset = 0;
   std::uint16_t payload_offset = 0;
@@ -36,12 +36,12 @@ struct alignas(64) Meta {
   bool later_fragment : 1 = false;    // not the first: no transport header
   bool l3_checksum_good : 1 = false;  // verified, by hardware or by us
   bool l4_checksum_good : 1 = false;
-  bool traced : 1 = false;            // matches a trace request: stages tell its story
-  bool handed_off : 1 = false;        // crossed from another worker already
-  std::uint16_t source_port = 0;      // host order; 0 where the protocol has none
+  bool traced : 1 = false;        // matches a trace request: stages tell its story
+  bool handed_off : 1 = false;    // crossed from another worker already
+  std::uint16_t source_port = 0;  // host order; 0 where the protocol has none
   std::uint16_t destination_port = 0;
-  std::uint16_t owner = 0;            // worker that owns the flow
-  std::uint32_t story = 0;            // id of the trace story it belongs to, 0: none
+  std::uint16_t owner = 0;  // worker that owns the flow
+  std::uint32_t story = 0;  // id of the trace story it belongs to, 0: none
   std::uint64_t received_tsc = 0;
 };
 static_assert(sizeof(Meta) == 64);
@@ -103,8 +103,6 @@ inline bool sole_owner(const rte_mbuf* segment) {
 }
 
 // The end of a packet that is lost rather than consumed. The reason is a counter whose name starts with drop_.
-inline void drop(Packet packet, Counter reason, Counters& counters) {
-  counters.add(reason);
-}
+inline void drop(Packet packet, Counter reason, Counters& counters) { counters.add(reason); }
 
 }  // namespace sluice

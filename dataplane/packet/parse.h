@@ -3,13 +3,14 @@
 // fragment and destination-option headers (RFC 8200), TCP, UDP, ICMP, ICMPv6. Anything else passes with l3 or protocol
 // telling so, and is for the kernel. Asks nothing about whose addresses these are.
 //
-// Meta of what passed: offsets lie within the first segment; payload_size bytes lie behind payload_offset. `protocol` holds
-// any IP protocol number. The hash is symmetric over the tuple (ports are 0 for what has none); for fragments it is over
-// addresses, protocol and fragment id (design: they meet there). A later fragment has no ports and its payload begins at l4_offset.
+// Meta of what passed: offsets lie within the first segment; payload_size bytes lie behind payload_offset. `protocol`
+// holds any IP protocol number. The hash is symmetric over the tuple (ports are 0 for what has none); for fragments it
+// is over addresses, protocol and fragment id (design: they meet there). A later fragment has no ports and its payload
+// begins at l4_offset.
 //
-// Limits: at most 8 extension headers; type 0 routing headers with segments left die (RFC 5095); a first fragment must hold
-// its transport header whole (RFC 1858, RFC 7112); headers lie in the first segment, or the frame is made one segment where
-// it has the room, else it dies. The port must leave VLAN tags in the frame (no stripping).
+// Limits: at most 8 extension headers; type 0 routing headers with segments left die (RFC 5095); a first fragment must
+// hold its transport header whole (RFC 1858, RFC 7112); headers lie in the first segment, or the frame is made one
+// segment where it has the room, else it dies. The port must leave VLAN tags in the frame (no stripping).
 #pragma once
 
 #include <span>

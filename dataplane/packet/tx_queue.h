@@ -1,17 +1,17 @@
 // tx_queue.h - frames on their way to one queue of a port, and in software what the port cannot do.
-// A frame carries its requests in ol_flags (IPv4 | IPV6, IP_CKSUM, TCP_CKSUM | UDP_CKSUM, TCP_SEG) with l2_len, l3_len, l4_len
-// and tso_segsz, the pseudo-header sum standing in its checksum field (emit.h). What the port lacks is done here, by a function
-// chosen once, at construction: checksums are filled in; a frame of several segments, or with a segment that somebody
-// else refers to, is copied into one fresh buffer (its payload counted in payload_copied_bytes). Headers are never written
-// into shared data: the segment that holds them must be ours alone.
+// A frame carries its requests in ol_flags (IPv4 | IPV6, IP_CKSUM, TCP_CKSUM | UDP_CKSUM, TCP_SEG) with l2_len, l3_len,
+// l4_len and tso_segsz, the pseudo-header sum standing in its checksum field (emit.h). What the port lacks is done
+// here, by a function chosen once, at construction: checksums are filled in; a frame of several segments, or with a
+// segment that somebody else refers to, is copied into one fresh buffer (its payload counted in payload_copied_bytes).
+// Headers are never written into shared data: the segment that holds them must be ours alone.
 //
 // A worker that owns no queue of the port is given a Port whose transmit() is a ring to the worker that does, with the
 // port's own caps: the sender does the work, and the owner's TxQueue finds nothing left to do.
 //
-// Limits: TSO and frames beyond one buffer are only for ports that take shared and multi-segment frames as they are (caps()
-// says so); any other frame beyond one buffer's data room dies as drop_tx_oversize. What the port does not take at once is kept, at
-// most tx_pending_max frames; when the port takes nothing for tx_stall_flushes flushes, or the room is used up, frames die as
-// drop_tx_full. Owner: one worker.
+// Limits: TSO and frames beyond one buffer are only for ports that take shared and multi-segment frames as they are
+// (caps() says so); any other frame beyond one buffer's data room dies as drop_tx_oversize. What the port does not take
+// at once is kept, at most tx_pending_max frames; when the port takes nothing for tx_stall_flushes flushes, or the room
+// is used up, frames die as drop_tx_full. Owner: one worker.
 #pragma once
 
 #include <array>

@@ -28,7 +28,9 @@ constexpr Driver virtual_drivers[] = {
     {"net_af_packet", false, true, true},  // copies the first segment only
     {"net_af_xdp", false, false, true},    // sends stale memory for further segments; clones by an offset that may not
                                            // fit
-    {"net_memif", true, true, false},     {"net_null", true, true, false}, {"net_pcap", true, true, false},
+    {"net_memif", true, true, false},
+    {"net_null", true, true, false},
+    {"net_pcap", true, true, false},
     {"net_ring", false, false, false},  // hands the very buffers to the receiver, who may write into them
     {"net_tap", true, true, false},
 };

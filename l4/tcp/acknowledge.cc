@@ -1,4 +1,5 @@
-// The ACK half of the engine: send window first, then SACK, then the cumulative ACK, then RACK, then congestion control.
+// The ACK half of the engine: send window first, then SACK, then the cumulative ACK, then RACK, then congestion
+// control.
 #include "l4/tcp/engine.h"
 #include "l4/tcp/stack.h"
 
@@ -41,10 +42,12 @@ void update_rack(Tcb& t, const Segment& s, const Delivered& d, bool dsack, Nanos
   if (d.latest_retransmitted) {
     // It may be the original that was acknowledged: then this RTT is too short to be one.
     if (t.timestamps && s.options.has_timestamps &&
-        static_cast<std::int32_t>(s.options.ts_echo - t.ts_now(d.latest_sent)) < 0) return;
+        static_cast<std::int32_t>(s.options.ts_echo - t.ts_now(d.latest_sent)) < 0)
+      return;
     if (t.rtt.known() && rtt < t.rtt.min()) return;
   }
-  if (d.latest_sent > t.rack_sent || (d.latest_sent == t.rack_sent && d.latest_end > t.rack_end) || t.rack_sent == Nanos{}) {
+  if (d.latest_sent > t.rack_sent || (d.latest_sent == t.rack_sent && d.latest_end > t.rack_end) ||
+      t.rack_sent == Nanos{}) {
     t.rack_sent = d.latest_sent;
     t.rack_end = d.latest_end;
     t.rack_rtt = rtt;
@@ -62,7 +65,8 @@ std::uint32_t detect_losses(Tcb& t, bool duplicate, bool advanced, Core& core, N
   t.reorder_at = Nanos::never();
   if (t.sack) {
     if (t.rack_sent != Nanos{} && !t.board.empty())
-      t.reorder_at = t.board.detect_losses(core.records, t.rack_sent, t.rack_end, t.rack_rtt, reordering_window(t), now, lost);
+      t.reorder_at =
+          t.board.detect_losses(core.records, t.rack_sent, t.rack_end, t.rack_rtt, reordering_window(t), now, lost);
     return lost;
   }
   // Without SACK: RFC 5681 and the partial ACKs of RFC 6582.
@@ -73,7 +77,8 @@ std::uint32_t detect_losses(Tcb& t, bool duplicate, bool advanced, Core& core, N
   if ((third || partial) && !t.board.empty()) {
     const std::uint32_t head = t.board.head(), before = t.board.lost();
     const Record& record = core.records[head];
-    if (static_cast<std::uint32_t>(record.end - record.begin) > t.mss) t.board.split(core.records, head, record.begin + t.mss);
+    if (static_cast<std::uint32_t>(record.end - record.begin) > t.mss)
+      t.board.split(core.records, head, record.begin + t.mss);
     t.board.mark_lost(core.records, head);
     lost = t.board.lost() - before;
   }
@@ -90,7 +95,8 @@ void enter_recovery(Tcb& t) {
 
 // Eifel (RFC 3522): the ACK answers the original, so nothing had been lost.
 void detect_spurious(Tcb& t, const Segment& s, Core& core) {
-  if (!t.undo_possible || t.mode == Mode::open || !t.timestamps || !s.options.has_timestamps || t.retransmit_ts == 0) return;
+  if (!t.undo_possible || t.mode == Mode::open || !t.timestamps || !s.options.has_timestamps || t.retransmit_ts == 0)
+    return;
   t.undo_possible = false;
   if (static_cast<std::int32_t>(s.options.ts_echo - t.retransmit_ts) >= 0) return;
   t.congestion.undo();
@@ -123,7 +129,8 @@ void control_congestion(Tcb& t, const Segment& s, const Delivered& d, std::uint3
     enter_recovery(t);
     t.congestion.prr(d.bytes, t.board.in_flight(), false);
   } else if (t.mode == Mode::recovery) {
-    t.congestion.prr(t.sack ? d.bytes : std::max(d.bytes, std::uint32_t{t.mss}), t.board.in_flight(), advanced && lost == 0);
+    t.congestion.prr(t.sack ? d.bytes : std::max(d.bytes, std::uint32_t{t.mss}), t.board.in_flight(),
+                     advanced && lost == 0);
   } else if (d.bytes > 0) {
     t.congestion.acknowledged(d.bytes, t.cwnd_limited || t.mode == Mode::loss, t.rtt.smoothed(), now);
   }

@@ -20,8 +20,8 @@ struct Source {
 };
 inline constexpr std::size_t sources_max = 32;
 
-// Whether the reply to a segment from (local, port) to remote comes home to this worker: steer's owner function. Asked on
-// the worker, so it must be pure. The default says yes to all.
+// Whether the reply to a segment from (local, port) to remote comes home to this worker: steer's owner function. Asked
+// on the worker, so it must be pure. The default says yes to all.
 struct PortOwner {
   bool (*mine)(const void* context, const IpAddress& local, std::uint16_t local_port, const Endpoint& remote) = nullptr;
   const void* context = nullptr;
@@ -33,8 +33,8 @@ struct PortOwner {
 struct Config {
   // Pools. Memory is taken at start; each full pool is a counted refusal.
   std::uint32_t connections = 16 * 1024;
-  std::uint32_t handshakes = 4 * 1024;       // half-open passive opens (SYN cache)
-  std::uint32_t time_waits = 32 * 1024;      // the oldest is recycled
+  std::uint32_t handshakes = 4 * 1024;          // half-open passive opens (SYN cache)
+  std::uint32_t time_waits = 32 * 1024;         // the oldest is recycled
   std::uint32_t transmit_records = 128 * 1024;  // one for each range in flight; shared by all connections
 
   // Packet buffers that receive, reassembly and send queues of this worker may hold together (held_max of design.md 2).
@@ -48,20 +48,20 @@ struct Config {
 
   Nanos rto_min = 200_ms, rto_max = 60_s, rto_initial = 1_s;
   Nanos delayed_ack = 40_ms;
-  Nanos handshake_timeout = 15_s;   // a half-open passive open is dropped
-  Nanos connect_timeout = 5_s;      // where ConnectSpec names none
-  Nanos user_timeout = 120_s;       // unacknowledged data this old ends the connection (RFC 5482)
+  Nanos handshake_timeout = 15_s;  // a half-open passive open is dropped
+  Nanos connect_timeout = 5_s;     // where ConnectSpec names none
+  Nanos user_timeout = 120_s;      // unacknowledged data this old ends the connection (RFC 5482)
   Nanos keepalive_idle = 120_s, keepalive_interval = 15_s;
   std::uint8_t keepalive_probes = 5;  // unanswered; 0 switches keepalive off
-  Nanos fin_wait_2 = 60_s;          // after release(): nobody reads any more
-  Nanos time_wait = 60_s;           // 2 x MSL
+  Nanos fin_wait_2 = 60_s;            // after release(): nobody reads any more
+  Nanos time_wait = 60_s;             // 2 x MSL
 
-  std::uint16_t mss_max = 8960;     // what we offer and use at most, before the path's MTU
+  std::uint16_t mss_max = 8960;                // what we offer and use at most, before the path's MTU
   std::uint16_t initial_window_segments = 10;  // RFC 6928
   bool timestamps = true, sack = true;
   std::uint32_t resets_per_second = 1000, challenge_acks_per_second = 1000;
 
-  SipHash::Key secret{};            // for ISNs, timestamp offsets, port choice and the connection table
+  SipHash::Key secret{};  // for ISNs, timestamp offsets, port choice and the connection table
   std::array<Source, sources_max> sources{};
   std::uint8_t source_count = 0;
   PortOwner port_owner;

@@ -28,7 +28,8 @@ class Congestion {
   bool slow_start() const { return cwnd_ < ssthresh_; }
   void set_mss(std::uint32_t mss) { mss_ = mss; }
 
-  // Bytes were acknowledged outside recovery. `limited`: the window, not the application or the peer, held the sender back.
+  // Bytes were acknowledged outside recovery. `limited`: the window, not the application or the peer, held the sender
+  // back.
   void acknowledged(std::uint32_t bytes, bool limited, Nanos rtt, Nanos now) {
     if (!limited) {
       epoch_start_ = {};  // no credit for time in which the window was not used (RFC 9438 5.8)
@@ -78,7 +79,8 @@ class Congestion {
     prr_delivered_ += delivered;
     std::int64_t allowance;
     if (pipe > ssthresh_) {
-      allowance = (static_cast<std::int64_t>(prr_delivered_) * ssthresh_ + recover_flight_ - 1) / recover_flight_ - prr_out_;
+      allowance =
+          (static_cast<std::int64_t>(prr_delivered_) * ssthresh_ + recover_flight_ - 1) / recover_flight_ - prr_out_;
     } else {
       std::int64_t limit = std::max<std::int64_t>(std::int64_t{prr_delivered_} - prr_out_, delivered);
       if (advanced_without_loss) limit += mss_;

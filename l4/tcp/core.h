@@ -32,8 +32,13 @@ class RateLimit {
 
 struct Core {
   Core(const Config& c, Buffers& b, Counters& n)
-      : config(c), buffers(b), counters(n), records(c.transmit_records), holes(c.out_of_order_buffers_max),
-        challenges(c.challenge_acks_per_second), resets(c.resets_per_second) {}
+      : config(c),
+        buffers(b),
+        counters(n),
+        records(c.transmit_records),
+        holes(c.out_of_order_buffers_max),
+        challenges(c.challenge_acks_per_second),
+        resets(c.resets_per_second) {}
 
   const Config config;
   Buffers& buffers;

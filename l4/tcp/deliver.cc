@@ -1,4 +1,5 @@
-// The payload half of the engine: in-order data to the receive queue, the rest to reassembly, and the window that follows.
+// The payload half of the engine: in-order data to the receive queue, the rest to reassembly, and the window that
+// follows.
 #include "l4/tcp/engine.h"
 #include "l4/tcp/stack.h"
 
@@ -100,9 +101,10 @@ std::uint32_t window_to_offer(const Tcb& t, const Core& core) {
 void consumed(Tcb& t, std::uint32_t bytes, Core& core) {
   bytes = std::min(bytes, t.unconsumed_bytes - std::min(t.unconsumed_bytes, t.received.size()));
   if (bytes == 0) return;
-  const std::uint32_t freed = bytes == t.unconsumed_bytes
-                                  ? t.unconsumed_buffers
-                                  : static_cast<std::uint32_t>(std::uint64_t{t.unconsumed_buffers} * bytes / t.unconsumed_bytes);
+  const std::uint32_t freed =
+      bytes == t.unconsumed_bytes
+          ? t.unconsumed_buffers
+          : static_cast<std::uint32_t>(std::uint64_t{t.unconsumed_buffers} * bytes / t.unconsumed_bytes);
   t.unconsumed_bytes -= bytes;
   t.unconsumed_buffers -= freed;
   core.held -= freed;
@@ -111,7 +113,8 @@ void consumed(Tcb& t, std::uint32_t bytes, Core& core) {
   const std::uint32_t offered = t.window(), now_offered = window_to_offer(t, core);
   const std::uint32_t gain = now_offered - offered;
   if (gain >= std::max<std::uint32_t>(2u * t.rcv_mss, core.config.receive_limit / 4) ||
-      (offered < 2u * t.rcv_mss && gain >= t.rcv_mss)) t.acknowledge_now();
+      (offered < 2u * t.rcv_mss && gain >= t.rcv_mss))
+    t.acknowledge_now();
 }
 
 }  // namespace sluice::tcp

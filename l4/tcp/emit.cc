@@ -65,8 +65,11 @@ bool gather(Core& core, rte_mbuf* head, SendQueue& queue, Seq begin, std::uint32
 }  // namespace
 
 std::uint32_t Header::options_size() const {
-  return (has_mss ? 4u : 0u) + (has_timestamps ? 12u : sack_permitted ? 4u : 0u) + (has_window_scale ? 4u : 0u) +
-         (sack_count ? 4u + 8u * sack_count : 0u);
+  return (has_mss ? 4u : 0u) +
+         (has_timestamps   ? 12u
+          : sack_permitted ? 4u
+                           : 0u) +
+         (has_window_scale ? 4u : 0u) + (sack_count ? 4u + 8u * sack_count : 0u);
 }
 
 Packet make_segment(Core& core, const Key& key, Header header, const Path& path, SendQueue* queue, Seq begin,

@@ -1,5 +1,5 @@
-// emit.h - a segment's bytes: IPv4 or IPv6 header, TCP header and options in a fresh buffer, payload behind it, shared where
-// the way out takes that and copied once where not. Checksums are asked of the layer below (egress.h).
+// emit.h - a segment's bytes: IPv4 or IPv6 header, TCP header and options in a fresh buffer, payload behind it, shared
+// where the way out takes that and copied once where not. Checksums are asked of the layer below (egress.h).
 #pragma once
 
 #include "l4/tcp/core.h"
@@ -26,8 +26,8 @@ struct Header {
 
 inline constexpr std::uint32_t payload_pieces_max = 40;  // buffers that one packet may gather
 
-// An IP packet with that header and [begin, begin + size) of the queue. Nothing when buffers ran out. A payload that needs
-// more than payload_pieces_max buffers is cut; the caller reads back from `size` how much went in.
+// An IP packet with that header and [begin, begin + size) of the queue. Nothing when buffers ran out. A payload that
+// needs more than payload_pieces_max buffers is cut; the caller reads back from `size` how much went in.
 Packet make_segment(Core& core, const Key& key, Header header, const Path& path, SendQueue* queue, Seq begin,
                     std::uint32_t& size, std::uint32_t segment_size);
 

@@ -91,7 +91,9 @@ Verdict idle_fired(Tcb& t, Core& core, Nanos now) {
 
 void reordering_fired(Tcb& t, Core& core, Nanos now) {
   std::uint32_t lost = 0;
-  const Nanos window = !t.reordering_seen && t.mode != Mode::open ? Nanos{} : std::min(t.rtt.min() / 4 * t.reorder_steps, t.rtt.smoothed());
+  const Nanos window = !t.reordering_seen && t.mode != Mode::open
+                           ? Nanos{}
+                           : std::min(t.rtt.min() / 4 * t.reorder_steps, t.rtt.smoothed());
   t.reorder_at = t.board.detect_losses(core.records, t.rack_sent, t.rack_end, t.rack_rtt, window, now, lost);
   if (lost == 0 || t.mode != Mode::open) return;
   t.mode = Mode::recovery;

@@ -1,5 +1,6 @@
-// handshake.h - half-open passive opens: what a SYN said and what we answered, until the ACK comes (RFC 4987 SYN cache).
-// Bounded; when it is full the oldest makes room. SYN-ACKs are sent again at growing intervals until the entry's time is over.
+// handshake.h - half-open passive opens: what a SYN said and what we answered, until the ACK comes (RFC 4987 SYN
+// cache). Bounded; when it is full the oldest makes room. SYN-ACKs are sent again at growing intervals until the
+// entry's time is over.
 #pragma once
 
 #include "dataplane/base/units.h"

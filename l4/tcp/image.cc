@@ -1,6 +1,6 @@
-// The image of a connection: its state in network byte order, then its bytes. Times are relative, so that another process
-// with another clock can go on. What was in flight counts as lost there: the peer's ACKs and our retransmission bridge the
-// gap. Congestion control starts anew (RFC 5681 4.1); the round-trip time is kept.
+// The image of a connection: its state in network byte order, then its bytes. Times are relative, so that another
+// process with another clock can go on. What was in flight counts as lost there: the peer's ACKs and our retransmission
+// bridge the gap. Congestion control starts anew (RFC 5681 4.1); the round-trip time is kept.
 #include "l4/tcp/machine.h"
 
 namespace sluice::tcp {
@@ -10,7 +10,15 @@ namespace {
 constexpr std::uint32_t image_magic = 0x534c5443;  // "SLTC"
 constexpr std::uint16_t image_version = 1;
 constexpr std::size_t fixed_size = 4 + 2 + 40 + 2 + 1 + 9 * 4 + 2 * 4 + 4 + 2 * 2 + 2 + 2 * 4 + 4 + 2 * 8 + 4 + 4 * 4;
-enum : std::uint8_t { is_passive = 1, has_ts = 2, has_sack = 4, fin_is_queued = 8, fin_was_seen = 16, fin_was_received = 32, is_transparent = 64 };
+enum : std::uint8_t {
+  is_passive = 1,
+  has_ts = 2,
+  has_sack = 4,
+  fin_is_queued = 8,
+  fin_was_seen = 16,
+  fin_was_received = 32,
+  is_transparent = 64
+};
 
 std::uint32_t hole_count(const Reassembly& r, const Holes& holes) {
   std::uint32_t n = 0;
@@ -20,7 +28,8 @@ std::uint32_t hole_count(const Reassembly& r, const Holes& holes) {
 
 void put_chain(Writer& out, const Chain& chain) {
   out.u32(chain.size());
-  for (const rte_mbuf* m = chain.first(); m; m = m->next) out.put(ByteView{rte_pktmbuf_mtod(m, const std::uint8_t*), m->data_len});
+  for (const rte_mbuf* m = chain.first(); m; m = m->next)
+    out.put(ByteView{rte_pktmbuf_mtod(m, const std::uint8_t*), m->data_len});
 }
 
 bool take_chain(Reader& in, Chain& out, Buffers& buffers, bool& starved) {
@@ -55,10 +64,12 @@ std::size_t Stack::export_image(ConnId id, MutableBytes to, Nanos now) const {
   out.u16(0);
   out.u8(static_cast<std::uint8_t>(t->state));
   out.u8(0);
-  out.u8(static_cast<std::uint8_t>((t->passive ? is_passive : 0) | (t->timestamps ? has_ts : 0) | (t->sack ? has_sack : 0) |
-                                   (t->fin_queued ? fin_is_queued : 0) | (t->fin_seen ? fin_was_seen : 0) |
-                                   (t->fin_received ? fin_was_received : 0) | (t->transparent ? is_transparent : 0)));
-  for (const Seq seq : {t->snd_una, t->snd_nxt, t->snd_wl1, t->snd_wl2, t->rcv_nxt, t->rcv_edge, t->last_ack_sent, t->fin_seq, t->queue.begin()})
+  out.u8(static_cast<std::uint8_t>((t->passive ? is_passive : 0) | (t->timestamps ? has_ts : 0) |
+                                   (t->sack ? has_sack : 0) | (t->fin_queued ? fin_is_queued : 0) |
+                                   (t->fin_seen ? fin_was_seen : 0) | (t->fin_received ? fin_was_received : 0) |
+                                   (t->transparent ? is_transparent : 0)));
+  for (const Seq seq : {t->snd_una, t->snd_nxt, t->snd_wl1, t->snd_wl2, t->rcv_nxt, t->rcv_edge, t->last_ack_sent,
+                        t->fin_seq, t->queue.begin()})
     out.u32(seq.value);
   out.u32(t->snd_wnd);
   out.u32(t->snd_wnd_max);
@@ -115,7 +126,8 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
   in.u8();
   const std::uint8_t flags = in.u8();
   Seq queue_begin;
-  for (Seq* seq : {&s.snd_una, &s.snd_nxt, &s.snd_wl1, &s.snd_wl2, &s.rcv_nxt, &s.rcv_edge, &s.last_ack_sent, &s.fin_seq, &queue_begin})
+  for (Seq* seq : {&s.snd_una, &s.snd_nxt, &s.snd_wl1, &s.snd_wl2, &s.rcv_nxt, &s.rcv_edge, &s.last_ack_sent,
+                   &s.fin_seq, &queue_begin})
     seq->value = in.u32();
   s.snd_wnd = in.u32();
   s.snd_wnd_max = in.u32();
@@ -135,12 +147,14 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
   const std::uint32_t holes = in.u32();
   bool starved = false;
   Chain received, queued;
-  const bool ends = key.local.is_v4() == key.remote.is_v4() && key.local_port && key.remote_port && !(key.local == key.remote);
-  bool good = in.ok() && ends && s.synchronized() && s.state <= State::last_ack && s.mss >= 48 && s.rcv_mss >= 48 && s.snd_scale <= 14 &&
-              s.rcv_scale <= 14 && holes <= Reassembly::ranges_max && take_chain(in, received, m.core.buffers, starved) &&
-              take_chain(in, queued, m.core.buffers, starved);
+  const bool ends =
+      key.local.is_v4() == key.remote.is_v4() && key.local_port && key.remote_port && !(key.local == key.remote);
+  bool good = in.ok() && ends && s.synchronized() && s.state <= State::last_ack && s.mss >= 48 && s.rcv_mss >= 48 &&
+              s.snd_scale <= 14 && s.rcv_scale <= 14 && holes <= Reassembly::ranges_max &&
+              take_chain(in, received, m.core.buffers, starved) && take_chain(in, queued, m.core.buffers, starved);
   const std::uint32_t fin = flags & fin_is_queued ? 1 : 0;
-  good = good && s.snd_una <= s.snd_nxt && queue_begin <= s.snd_nxt && (queue_begin == s.snd_una || s.snd_una == queue_begin + queued.size() + fin) &&
+  good = good && s.snd_una <= s.snd_nxt && queue_begin <= s.snd_nxt &&
+         (queue_begin == s.snd_una || s.snd_una == queue_begin + queued.size() + fin) &&
          s.snd_nxt <= queue_begin + queued.size() + fin;
   if (!good) return std::unexpected(starved ? ImportError::no_buffers : ImportError::malformed);
 
@@ -193,7 +207,8 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
   for (std::uint32_t i = 0; i < holes; ++i) {
     const Seq begin{in.u32()};
     Chain data;
-    if (!take_chain(in, data, m.core.buffers, starved) || data.empty() || begin <= t->rcv_nxt) break;  // the peer sends it again
+    if (!take_chain(in, data, m.core.buffers, starved) || data.empty() || begin <= t->rcv_nxt)
+      break;  // the peer sends it again
     const std::uint32_t before = t->reassembly.buffers();
     t->reassembly.insert(m.core.holes, begin, std::move(data), m.core.buffers, m.core.counters);
     m.core.held += t->reassembly.buffers() - before;

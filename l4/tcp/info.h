@@ -10,7 +10,16 @@
 namespace sluice::tcp {
 
 enum class State : std::uint8_t {
-  closed, syn_sent, syn_received, established, fin_wait_1, fin_wait_2, close_wait, closing, last_ack, time_wait
+  closed,
+  syn_sent,
+  syn_received,
+  established,
+  fin_wait_1,
+  fin_wait_2,
+  close_wait,
+  closing,
+  last_ack,
+  time_wait
 };
 std::string_view to_text(State state);
 
@@ -28,13 +37,13 @@ struct Info {
   bool passive = false, timestamps = false, sack = false, in_recovery = false, released = false;
   std::uint8_t send_scale = 0, receive_scale = 0;
   std::uint16_t mss = 0;
-  std::uint32_t cwnd = 0, ssthresh = 0, in_flight = 0;        // bytes
-  std::uint32_t peer_window = 0, our_window = 0;              // bytes
+  std::uint32_t cwnd = 0, ssthresh = 0, in_flight = 0;                // bytes
+  std::uint32_t peer_window = 0, our_window = 0;                      // bytes
   std::uint32_t send_queue = 0, receive_queue = 0, out_of_order = 0;  // bytes
   Nanos rtt{}, rtt_variance{}, rtt_min{}, rto{}, reordering_window{}, age{};
   std::uint64_t bytes_sent = 0, bytes_acknowledged = 0, bytes_received = 0;
-  std::uint64_t delivery_rate = 0;                            // bytes/s, smoothed
-  std::uint32_t retransmits = 0, timeouts = 0;                // segments, RTOs
+  std::uint64_t delivery_rate = 0;              // bytes/s, smoothed
+  std::uint32_t retransmits = 0, timeouts = 0;  // segments, RTOs
 };
 
 }  // namespace sluice::tcp

@@ -10,7 +10,8 @@ Verdict input(Tcb& t, const Segment& s, Packet packet, Core& core, Nanos now) {
   if (t.state != State::established || (s.flags & odd) != flag_ack || s.seq != t.rcv_nxt || acked > t.flight() ||
       s.size > t.window() || t.released || t.fin_seen || !t.reassembly.empty() || t.mode != Mode::open ||
       o.sack_count || t.board.sacked() || o.has_timestamps != t.timestamps ||
-      (t.timestamps && static_cast<std::int32_t>(o.ts_value - t.ts_recent) < 0) || (acked == 0 && s.size == 0)) [[unlikely]]
+      (t.timestamps && static_cast<std::int32_t>(o.ts_value - t.ts_recent) < 0) || (acked == 0 && s.size == 0))
+      [[unlikely]]
     return input_slow(t, s, std::move(packet), core, now);
 
   if (t.timestamps && s.seq <= t.last_ack_sent) {

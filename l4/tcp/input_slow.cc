@@ -1,5 +1,6 @@
 // input_slow.cc - RFC 9293 3.10.7.3 (SYN-SENT) and 3.10.7.4 (all later states) in the RFC's order, with RFC 7323's PAWS
-// before the first step and RFC 5961's challenge ACKs in the second, fourth and fifth. A state machine that reads better whole.
+// before the first step and RFC 5961's challenge ACKs in the second, fourth and fifth. A state machine that reads
+// better whole.
 #include "l4/tcp/engine.h"
 #include "l4/tcp/stack.h"
 
@@ -91,16 +92,12 @@ Verdict fin_arrived(Tcb& t, Core& core, Nanos now) {
   t.events |= event_finished;
   switch (t.state) {
     case State::syn_received:
-    case State::established:
-      t.state = State::close_wait;
-      return Verdict::kept;
+    case State::established: t.state = State::close_wait; return Verdict::kept;
     case State::fin_wait_1:
       t.state = State::closing;  // our FIN is not acknowledged, or it had been fin_wait_2 by now
       return Verdict::kept;
-    case State::fin_wait_2:
-      return Verdict::time_wait;
-    default:
-      return Verdict::kept;
+    case State::fin_wait_2: return Verdict::time_wait;
+    default: return Verdict::kept;
   }
 }
 
@@ -111,13 +108,9 @@ Verdict fin_acknowledged(Tcb& t, Core& core, Nanos now) {
       t.state = State::fin_wait_2;
       if (t.released) t.idle_at = now + core.config.fin_wait_2;
       return Verdict::kept;
-    case State::closing:
-      return Verdict::time_wait;
-    case State::last_ack:
-      close(t, 0, core);
-      return Verdict::closed;
-    default:
-      return Verdict::kept;
+    case State::closing: return Verdict::time_wait;
+    case State::last_ack: close(t, 0, core); return Verdict::closed;
+    default: return Verdict::kept;
   }
 }
 

@@ -1,7 +1,7 @@
-// key_table.h - from a key's hash to what has that key: a fixed hash table of 32-bit values in buckets of one cache line,
-// twelve entries each, told apart by an 8-bit tag. A value that does not fit its first bucket goes to its second; when both
-// are full, insert() refuses (counted by the caller), so a lookup touches two lines at most. The keys stand in the objects
-// that the values name: find() asks the caller. One owner thread.
+// key_table.h - from a key's hash to what has that key: a fixed hash table of 32-bit values in buckets of one cache
+// line, twelve entries each, told apart by an 8-bit tag. A value that does not fit its first bucket goes to its second;
+// when both are full, insert() refuses (counted by the caller), so a lookup touches two lines at most. The keys stand
+// in the objects that the values name: find() asks the caller. One owner thread.
 #pragma once
 
 #include <emmintrin.h>
@@ -55,7 +55,8 @@ class KeyTable {
     --bucket.spilled;
   }
   void replace(std::uint64_t hash, std::uint32_t value, std::uint32_t with) {
-    if (!buckets_[first(hash)].exchange(tag(hash), value, with)) CHECK(buckets_[second(hash)].exchange(tag(hash), value, with));
+    if (!buckets_[first(hash)].exchange(tag(hash), value, with))
+      CHECK(buckets_[second(hash)].exchange(tag(hash), value, with));
   }
 
   static constexpr std::uint32_t none = ~std::uint32_t{0};

@@ -25,7 +25,8 @@ bool read_key(const Packet& packet, std::uint16_t network, Key& key) {
   key.remote_port = meta.source_port;
   key.local_port = meta.destination_port;
   key.network = network;
-  if (key.remote.is_multicast() || key.remote.is_unspecified() || key.local.is_multicast() || key.remote_port == 0) return false;
+  if (key.remote.is_multicast() || key.remote.is_unspecified() || key.local.is_multicast() || key.remote_port == 0)
+    return false;
   return !(key.remote == key.local && key.remote_port == key.local_port);
 }
 
@@ -213,10 +214,10 @@ void Stack::Machine::describe(const Tcb& t, Info& out, Nanos now) const {
   out.listener = t.listener;
   out.network = t.key.network;
   out.state = t.state;
-  out.limited_by = t.unsent() == 0                ? Limit::application
-                   : t.cwnd_limited               ? Limit::congestion
-                   : t.snd_wnd <= t.flight()      ? Limit::peer_window
-                                                  : Limit::nothing;
+  out.limited_by = t.unsent() == 0           ? Limit::application
+                   : t.cwnd_limited          ? Limit::congestion
+                   : t.snd_wnd <= t.flight() ? Limit::peer_window
+                                             : Limit::nothing;
   out.passive = t.passive;
   out.timestamps = t.timestamps;
   out.sack = t.sack;
@@ -243,7 +244,9 @@ void Stack::Machine::describe(const Tcb& t, Info& out, Nanos now) const {
   out.bytes_sent = t.bytes_acknowledged + (t.queue.size() - t.unsent());
   out.bytes_received = t.bytes_received;
   // What the window delivers in a round trip while it is what limits: cwnd / RTT.
-  out.delivery_rate = t.rtt.known() ? std::uint64_t{t.congestion.cwnd()} * 1'000'000'000 / static_cast<std::uint64_t>(t.rtt.smoothed().ns) : 0;
+  out.delivery_rate = t.rtt.known() ? std::uint64_t{t.congestion.cwnd()} * 1'000'000'000 /
+                                          static_cast<std::uint64_t>(t.rtt.smoothed().ns)
+                                    : 0;
   out.retransmits = t.retransmits;
   out.timeouts = t.timeouts;
 }

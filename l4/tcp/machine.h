@@ -1,6 +1,6 @@
 // machine.h - what is inside a Stack: the pools, the one table that finds connections, half-open ones and those in
-// TIME-WAIT, the lists of those with something to report or to send, and the timer wheel. Private to stack.cc, machine.cc,
-// passive.cc, ports.cc and image.cc.
+// TIME-WAIT, the lists of those with something to report or to send, and the timer wheel. Private to stack.cc,
+// machine.cc, passive.cc, ports.cc and image.cc.
 #pragma once
 
 #include <array>
@@ -16,7 +16,7 @@
 namespace sluice::tcp {
 
 // A first-in first-out list of connections, linked through one of their fields.
-template <std::uint32_t Tcb::*Next>
+template <std::uint32_t Tcb::* Next>
 struct Line {
   std::uint32_t head = no_slot, tail = no_slot, size = 0;
   void push(Pool<Tcb>& pool, std::uint32_t index) {
@@ -46,7 +46,7 @@ struct Stack::Machine {
   // machine.cc
   void input(Packet packet, Nanos now, std::uint16_t network);
   void act(Tcb& t, Verdict verdict, const Segment* s, Nanos now);
-  void settle(Tcb& t);             // lists, timer, table: what follows from the state after any change
+  void settle(Tcb& t);  // lists, timer, table: what follows from the state after any change
   void reset_peer(Tcb& t, Nanos now);
   void free_if_done(Tcb& t);
   void leave_table(Tcb& t);
@@ -57,8 +57,8 @@ struct Stack::Machine {
   void describe(const Tcb& t, Info& out, Nanos now) const;
 
   // passive.cc
-  void input_listen(const Key& key, std::uint64_t hash, const Segment& s, const Packet& packet, Nanos now, Seq iss_floor,
-                    bool has_floor);
+  void input_listen(const Key& key, std::uint64_t hash, const Segment& s, const Packet& packet, Nanos now,
+                    Seq iss_floor, bool has_floor);
   void input_handshake(std::uint32_t index, const Segment& s, Packet packet, std::uint64_t hash, Nanos now);
   void input_time_wait(std::uint32_t index, const Segment& s, const Packet& packet, std::uint64_t hash, Nanos now);
   void enter_time_wait(Tcb& t, Nanos now);

@@ -111,7 +111,8 @@ bool retransmit(Sender& s, std::uint32_t index, std::uint32_t& sent) {
   std::uint32_t size = std::min(static_cast<std::uint32_t>(data_end - begin), s.chunk);
   bool fin = begin + size < record.end && begin + size == t.queue.end() && t.fin_queued;
   const std::uint32_t asked = size;
-  const Header h = header_of(t, s.core, begin, static_cast<std::uint8_t>((fin ? flag_fin : 0) | (size ? flag_psh : 0)), s.now);
+  const Header h =
+      header_of(t, s.core, begin, static_cast<std::uint8_t>((fin ? flag_fin : 0) | (size ? flag_psh : 0)), s.now);
   if (!send(s, h, begin, size)) return false;
   fin = fin && size == asked;
   sent = size + (fin ? 1 : 0);
@@ -145,7 +146,8 @@ std::uint32_t allowance(Sender& s, bool& fin, bool& blocked_by_window) {
     }
   }
   const std::uint32_t flying = t.board.in_flight(), cwnd = t.congestion.cwnd();
-  const std::uint32_t extra = t.sack ? 0 : std::min<std::uint32_t>(t.dup_acks, 2) * s.mss;  // limited transmit (RFC 3042)
+  const std::uint32_t extra =
+      t.sack ? 0 : std::min<std::uint32_t>(t.dup_acks, 2) * s.mss;  // limited transmit (RFC 3042)
   const std::uint32_t left = cwnd + extra > flying ? cwnd + extra - flying : 0;
   if (size > left) {
     t.cwnd_limited = true;
@@ -164,7 +166,8 @@ bool send_new(Sender& s, std::uint32_t size, bool fin) {
     return false;
   }
   const bool last = t.snd_nxt + size == t.queue.end();
-  const Header h = header_of(t, s.core, t.snd_nxt, static_cast<std::uint8_t>((last && size ? flag_psh : 0) | (fin ? flag_fin : 0)), s.now);
+  const Header h = header_of(t, s.core, t.snd_nxt,
+                             static_cast<std::uint8_t>((last && size ? flag_psh : 0) | (fin ? flag_fin : 0)), s.now);
   if (t.board.empty()) {
     t.progress_at = s.now;  // the user timeout counts from here
     const Nanos idle = s.now - t.heard_at;
@@ -264,7 +267,8 @@ bool output(Tcb& t, Core& core, Egress& egress, Nanos now, unsigned& budget) {
   Sender s{t, core, egress, now, egress.path(t.key.local, t.key.remote, t.path)};
   const std::uint32_t ip_size = ip_header_size(t.key), options = t.timestamps ? 12 : 0;
   // No route now: what is due is taken for lost on the wire, and the timers bring it back.
-  if (s.path.mtu < ip_size + 20 + options + 8) s.path.mtu = static_cast<std::uint16_t>(t.key.local.is_v4() ? 576 : 1280);
+  if (s.path.mtu < ip_size + 20 + options + 8)
+    s.path.mtu = static_cast<std::uint16_t>(t.key.local.is_v4() ? 576 : 1280);
   s.mss = std::min<std::uint32_t>(t.mss, s.path.mtu - ip_size - 20) - options;
   if (!s.path.gather) s.mss = std::min<std::uint32_t>(s.mss, buffer_data_size);
   const std::uint32_t whole = (ip_packet_max - ip_size - 20 - options) / s.mss;
@@ -298,7 +302,8 @@ void send_reply(const Reply& reply, Core& core, Egress& egress, Nanos now) {
   const Path path = egress.path(reply.key.local, reply.key.remote, cache);
   Header header = reply.header;
   if (header.has_mss && path.mtu > ip_header_size(reply.key) + 20)
-    header.mss = std::min<std::uint16_t>(header.mss, static_cast<std::uint16_t>(path.mtu - ip_header_size(reply.key) - 20));
+    header.mss =
+        std::min<std::uint16_t>(header.mss, static_cast<std::uint16_t>(path.mtu - ip_header_size(reply.key) - 20));
   std::uint32_t none = 0;
   Packet packet = make_segment(core, reply.key, header, path, nullptr, header.seq, none, 1);
   if (packet) egress.send(std::move(packet), reply.key.local, reply.key.remote, cache, now);

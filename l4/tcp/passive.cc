@@ -40,8 +40,8 @@ void Stack::Machine::answer_nobody(const Key& key, const Segment& s, Nanos now) 
   reply(r);
 }
 
-void Stack::Machine::input_listen(const Key& key, std::uint64_t key_hash, const Segment& s, const Packet& packet, Nanos now,
-                                  Seq iss_floor, bool has_floor) {
+void Stack::Machine::input_listen(const Key& key, std::uint64_t key_hash, const Segment& s, const Packet& packet,
+                                  Nanos now, Seq iss_floor, bool has_floor) {
   // A SYN and nothing else that matters opens; FIN or RST beside it never do.
   const bool opens = (s.flags & (flag_syn | flag_ack | flag_rst | flag_fin)) == flag_syn;
   const auto listener = opens ? listeners.find(key.local, key.local_port, packet.meta().port) : std::nullopt;
@@ -118,12 +118,13 @@ void Stack::Machine::handshake_expired(std::uint32_t index, Nanos now) {
     return drop_handshake(index);
   }
   ++h.tries;
-  wheel.arm(core.config.connections + index, std::min(now + syn_ack_again * (1 << std::min<int>(h.tries, 6)),
-                                                      h.began + core.config.handshake_timeout));
+  wheel.arm(core.config.connections + index,
+            std::min(now + syn_ack_again * (1 << std::min<int>(h.tries, 6)), h.began + core.config.handshake_timeout));
   answer_handshake(h, now);
 }
 
-void Stack::Machine::input_handshake(std::uint32_t index, const Segment& s, Packet packet, std::uint64_t key_hash, Nanos now) {
+void Stack::Machine::input_handshake(std::uint32_t index, const Segment& s, Packet packet, std::uint64_t key_hash,
+                                     Nanos now) {
   Handshake& h = handshakes[index];
   const std::int32_t offset = s.seq - (h.irs + 1);
   if (s.has(flag_rst)) {
@@ -133,7 +134,8 @@ void Stack::Machine::input_handshake(std::uint32_t index, const Segment& s, Pack
   if (s.has(flag_syn)) {
     if (!s.has(flag_ack) && s.seq == h.irs) {
       // The same SYN again: our answer was lost.
-      if (h.timestamps && s.options.has_timestamps && !older_timestamp(s.options.ts_value, h.ts_recent)) h.ts_recent = s.options.ts_value;
+      if (h.timestamps && s.options.has_timestamps && !older_timestamp(s.options.ts_value, h.ts_recent))
+        h.ts_recent = s.options.ts_value;
       return answer_handshake(h, now);
     }
     if (!core.challenges.allow(now)) return;  // RFC 5961 4.2
@@ -228,7 +230,8 @@ void Stack::Machine::drop_time_wait(std::uint32_t index) {
   time_waits.remove(index);
 }
 
-void Stack::Machine::input_time_wait(std::uint32_t index, const Segment& s, const Packet& packet, std::uint64_t key_hash, Nanos now) {
+void Stack::Machine::input_time_wait(std::uint32_t index, const Segment& s, const Packet& packet,
+                                     std::uint64_t key_hash, Nanos now) {
   TimeWait& w = time_waits[index];
   if (s.has(flag_rst)) {
     if (s.seq == w.rcv_nxt) drop_time_wait(index);
@@ -237,7 +240,8 @@ void Stack::Machine::input_time_wait(std::uint32_t index, const Segment& s, cons
   const bool timestamped = w.timestamps && s.options.has_timestamps;
   if (s.has(flag_syn) && !s.has(flag_ack)) {
     // RFC 6191: a SYN that cannot be an old duplicate opens anew, with an ISN above what the old connection used.
-    const bool newer = timestamped ? static_cast<std::int32_t>(s.options.ts_value - w.ts_recent) > 0 : s.seq > w.rcv_nxt;
+    const bool newer =
+        timestamped ? static_cast<std::int32_t>(s.options.ts_value - w.ts_recent) > 0 : s.seq > w.rcv_nxt;
     if (newer && listeners.find(w.key.local, w.key.local_port, packet.meta().port)) {
       const Key key = w.key;
       const Seq floor = w.snd_nxt;

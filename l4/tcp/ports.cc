@@ -1,13 +1,14 @@
-// Active opens: the local end is chosen so that the reply comes home to this worker and is no live connection's; a tuple in
-// TIME-WAIT is taken again when timestamps make that safe (RFC 6191). RFC 6056 algorithm 3: the start is a keyed hash.
+// Active opens: the local end is chosen so that the reply comes home to this worker and is no live connection's; a
+// tuple in TIME-WAIT is taken again when timestamps make that safe (RFC 6191). RFC 6056 algorithm 3: the start is a
+// keyed hash.
 #include "l4/tcp/machine.h"
 
 namespace sluice::tcp {
 
 namespace {
 
-constexpr unsigned ports_asked_max = 8192;    // port_owner() calls of one connect()
-constexpr unsigned lookups_max = 256;         // table lookups of one connect()
+constexpr unsigned ports_asked_max = 8192;     // port_owner() calls of one connect()
+constexpr unsigned lookups_max = 256;          // table lookups of one connect()
 constexpr std::int64_t reuse_after_ms = 1000;  // a TIME-WAIT tuple: the peer's timestamp clock has moved on by then
 
 std::uint64_t key_part(const SipHash& sip, const Key& key, std::uint8_t what) {
@@ -49,7 +50,8 @@ Tcb* Stack::Machine::make(const Key& key, std::uint64_t key_hash, std::uint32_t 
   return t;
 }
 
-bool Stack::Machine::choose_port(const ConnectSpec& spec, const Source& source, Key& key, std::uint32_t& reused, Nanos now) {
+bool Stack::Machine::choose_port(const ConnectSpec& spec, const Source& source, Key& key, std::uint32_t& reused,
+                                 Nanos now) {
   key.local = source.address;
   const auto usable = [&](std::uint16_t port) {
     key.local_port = port;
@@ -69,7 +71,8 @@ bool Stack::Machine::choose_port(const ConnectSpec& spec, const Source& source, 
   std::uint16_t& cursor = port_cursor[start >> 32 & (port_cursor.size() - 1)];
   unsigned lookups = 0;
   for (unsigned n = 0; n < std::min<std::uint32_t>(range, ports_asked_max); ++n) {
-    const auto port = static_cast<std::uint16_t>(source.port_low + (static_cast<std::uint32_t>(start) + cursor++) % range);
+    const auto port =
+        static_cast<std::uint16_t>(source.port_low + (static_cast<std::uint32_t>(start) + cursor++) % range);
     if (!core.config.port_owner(key.local, port, spec.remote)) continue;
     if (usable(port)) return true;
     if (++lookups == lookups_max) break;

@@ -7,7 +7,8 @@ namespace sluice::tcp {
 std::uint32_t append_received(Chain& queue, Chain data, Buffers& pool, Counters& counters) {
   const std::uint32_t before = queue.segments();
   rte_mbuf* tail = queue.last();
-  if (tail && data.segments() == 1 && RTE_MBUF_DIRECT(tail) && sole_owner(tail) && data.size() <= rte_pktmbuf_tailroom(tail) &&
+  if (tail && data.segments() == 1 && RTE_MBUF_DIRECT(tail) && sole_owner(tail) &&
+      data.size() <= rte_pktmbuf_tailroom(tail) &&
       queue.append_bytes(data.front(), pool)) {  // into the tail's room: no new buffer
     counters.add(Counter::payload_copied_bytes, data.size());
     return queue.segments() - before;

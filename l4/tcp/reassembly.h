@@ -1,5 +1,6 @@
 // reassembly.h - data that came before its time: disjoint ranges of one connection in sequence order, bounded in ranges
-// and buffers. What is there already wins over what comes again; a new range that covers old ones whole takes their place.
+// and buffers. What is there already wins over what comes again; a new range that covers old ones whole takes their
+// place.
 #pragma once
 
 #include <array>
@@ -48,8 +49,8 @@ class Reassembly {
   std::uint32_t bytes_ = 0, buffers_ = 0, ranges_ = 0, clock_ = 0;
 };
 
-// Appends received data to a queue; a small buffer is copied into the tail before it, where we are its sole owner and it has
-// room, so that tiny segments do not hold whole buffers. Returns how many buffers the queue grew by.
+// Appends received data to a queue; a small buffer is copied into the tail before it, where we are its sole owner and
+// it has room, so that tiny segments do not hold whole buffers. Returns how many buffers the queue grew by.
 std::uint32_t append_received(Chain& queue, Chain data, Buffers& pool, Counters& counters);
 
 }  // namespace sluice::tcp

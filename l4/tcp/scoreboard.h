@@ -1,7 +1,7 @@
-// scoreboard.h - what is in flight and what became of it: one record per transmitted range, in sequence order (RFC 2018,
-// RFC 6675's pipe), with the time it was sent last, which is what RACK (RFC 8985) decides by.
-// A record is in flight, lost (to be sent again) or sacked. Neighbours that are sacked merge, so the list is as long as the
-// number of holes plus what is still in flight. Records come from one pool per worker; when it is empty nothing new is sent.
+// scoreboard.h - what is in flight and what became of it: one record per transmitted range, in sequence order (RFC
+// 2018, RFC 6675's pipe), with the time it was sent last, which is what RACK (RFC 8985) decides by. A record is in
+// flight, lost (to be sent again) or sacked. Neighbours that are sacked merge, so the list is as long as the number of
+// holes plus what is still in flight. Records come from one pool per worker; when it is empty nothing new is sent.
 #pragma once
 
 #include "dataplane/base/units.h"
@@ -24,15 +24,15 @@ using Records = Slots<Record>;
 
 // What an acknowledgment newly said to be delivered.
 struct Delivered {
-  std::uint32_t bytes = 0;         // not known to be delivered before
-  std::uint32_t sacked = 0;        // of these, by SACK
-  Nanos latest_sent{};             // of the delivered record sent last, by RACK's order
+  std::uint32_t bytes = 0;   // not known to be delivered before
+  std::uint32_t sacked = 0;  // of these, by SACK
+  Nanos latest_sent{};       // of the delivered record sent last, by RACK's order
   Seq latest_end;
   bool latest_retransmitted = false;
   bool any = false;
-  Nanos sent_once{};               // the send time of the newest record that was sent only once, for the RTT
+  Nanos sent_once{};  // the send time of the newest record that was sent only once, for the RTT
   bool has_rtt = false;
-  Seq reordered_below;             // highest end of an original delivered out of order: see fack
+  Seq reordered_below;  // highest end of an original delivered out of order: see fack
   bool reordered = false;
 };
 
@@ -62,8 +62,8 @@ class Scoreboard {
   void mark_all_lost(Records& records);
   // What was taken for lost and not sent again yet is in flight after all.
   void unmark_lost(Records& records);
-  // RACK_detect_loss (RFC 8985 6.2): marks what was sent early enough before the record that was delivered last. Returns
-  // the time after which a record still in flight would be marked, or never.
+  // RACK_detect_loss (RFC 8985 6.2): marks what was sent early enough before the record that was delivered last.
+  // Returns the time after which a record still in flight would be marked, or never.
   Nanos detect_losses(Records& records, Nanos rack_sent, Seq rack_end, Nanos rtt, Nanos reordering_window, Nanos now,
                       std::uint32_t& newly_lost);
   // The first lost record, or no_slot.

@@ -38,8 +38,7 @@ void read_option(std::uint8_t kind, Reader body, bool syn, Options& out) {
         out.sack[out.sack_count++] = {begin, end};
       }
       return;
-    default:
-      return;
+    default: return;
   }
 }
 

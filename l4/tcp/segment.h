@@ -33,7 +33,7 @@ struct Segment {
   Seq seq, ack;
   std::uint16_t window = 0;  // as on the wire, not scaled
   std::uint8_t flags = 0;
-  std::uint32_t size = 0;    // payload bytes
+  std::uint32_t size = 0;  // payload bytes
   Options options;
 
   bool has(std::uint8_t mask) const { return flags & mask; }

@@ -12,7 +12,10 @@ struct Seq {
   constexpr bool operator==(const Seq&) const = default;
   constexpr Seq operator+(std::uint32_t n) const { return {value + n}; }
   constexpr Seq operator-(std::uint32_t n) const { return {value - n}; }
-  constexpr Seq& operator+=(std::uint32_t n) { value += n; return *this; }
+  constexpr Seq& operator+=(std::uint32_t n) {
+    value += n;
+    return *this;
+  }
   // How far `*this` is ahead of `other`; negative when it is behind.
   constexpr std::int32_t operator-(Seq other) const { return static_cast<std::int32_t>(value - other.value); }
 

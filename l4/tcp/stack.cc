@@ -23,9 +23,13 @@ Stack::~Stack() {
 }
 
 void Stack::set_listeners(ListenerView listeners) { machine_->listeners = listeners; }
-void Stack::input(Packet segment, Nanos now, std::uint16_t network) { machine_->input(std::move(segment), now, network); }
+void Stack::input(Packet segment, Nanos now, std::uint16_t network) {
+  machine_->input(std::move(segment), now, network);
+}
 std::span<const Event> Stack::take_events() { return machine_->take_events(); }
-std::expected<ConnId, ConnectError> Stack::connect(const ConnectSpec& spec, Nanos now) { return machine_->connect(spec, now); }
+std::expected<ConnId, ConnectError> Stack::connect(const ConnectSpec& spec, Nanos now) {
+  return machine_->connect(spec, now);
+}
 
 void Stack::receive(ConnId id, Chain& out) {
   if (Tcb* t = machine_->find(id)) out.append(std::move(t->received));

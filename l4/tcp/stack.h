@@ -1,11 +1,11 @@
-// stack.h - one worker's TCP (RFC 9293; 7323, 2018, 6675, 8985, 6298, 9438, 6928, 5961, 6528): segments in, byte chains out.
-// Each turn: input() every segment of the local lane, take_events() until it is empty, act, output(), expire(). Nothing is
-// sent outside output(). All memory is taken by the constructor; one owner thread; time is an argument, secrets are in Config.
-// A ConnId lives until release() and misses harmlessly afterwards: every call with a stale id does nothing and returns
-// zero, nullptr or false.
+// stack.h - one worker's TCP (RFC 9293; 7323, 2018, 6675, 8985, 6298, 9438, 6928, 5961, 6528): segments in, byte chains
+// out. Each turn: input() every segment of the local lane, take_events() until it is empty, act, output(), expire().
+// Nothing is sent outside output(). All memory is taken by the constructor; one owner thread; time is an argument,
+// secrets are in Config. A ConnId lives until release() and misses harmlessly afterwards: every call with a stale id
+// does nothing and returns zero, nullptr or false.
 //
-// Not here: urgent data is passed in line (no pointer), no TCP Fast Open (data on SYN is not acknowledged, the peer sends it
-// again), no ECN, no PMTU discovery, no SYN cookies yet (a full SYN cache drops its oldest).
+// Not here: urgent data is passed in line (no pointer), no TCP Fast Open (data on SYN is not acknowledged, the peer
+// sends it again), no ECN, no PMTU discovery, no SYN cookies yet (a full SYN cache drops its oldest).
 #pragma once
 
 #include <expected>
@@ -47,19 +47,19 @@ inline constexpr ListenerId no_listener = ~ListenerId{0};
 
 struct ConnectSpec {
   Endpoint remote;
-  IpAddress local{};              // unspecified: the next of Config::sources in the remote's family
-  std::uint16_t local_port = 0;   // 0: chosen so that the reply comes home (Config::port_owner)
-  std::uint16_t network = 0;      // network id, part of the connection key
-  bool transparent = false;       // local is not an address of ours (the client's own): ports from 1024 up may be chosen
-  Nanos timeout{};                // zero: Config::connect_timeout
+  IpAddress local{};             // unspecified: the next of Config::sources in the remote's family
+  std::uint16_t local_port = 0;  // 0: chosen so that the reply comes home (Config::port_owner)
+  std::uint16_t network = 0;     // network id, part of the connection key
+  bool transparent = false;      // local is not an address of ours (the client's own): ports from 1024 up may be chosen
+  Nanos timeout{};               // zero: Config::connect_timeout
   std::uint64_t user = 0;
 };
 enum class ConnectError : std::uint8_t { pool_full, no_source, no_port, in_use };
 
 // Stream offsets of what was sent, for retries: all count payload bytes from the start of the connection.
 struct SendProgress {
-  std::uint64_t queued = 0;        // given to send()
-  std::uint64_t transmitted = 0;   // put on the wire at least once
+  std::uint64_t queued = 0;       // given to send()
+  std::uint64_t transmitted = 0;  // put on the wire at least once
   std::uint64_t acknowledged = 0;
 };
 
@@ -76,19 +76,22 @@ class Stack {
   // Consulted for SYNs; set once a turn, from the policy in force.
   void set_listeners(ListenerView listeners);
 
-  // A segment of the local lane. parse has filled Meta and verified lengths; checksums are verified by now. `network` is
-  // the id of the network that it came from.
+  // A segment of the local lane. parse has filled Meta and verified lengths; checksums are verified by now. `network`
+  // is the id of the network that it came from.
   void input(Packet segment, Nanos now, std::uint16_t network = 0);
-  // The next connections that something happened to, each once; empty when there are no more. Valid until the next call.
+  // The next connections that something happened to, each once; empty when there are no more. Valid until the next
+  // call.
   std::span<const Event> take_events();
 
   std::expected<ConnId, ConnectError> connect(const ConnectSpec& spec, Nanos now);
 
   // Moves what is in order to the end of `out`. It stays charged to the connection until consumed().
   void receive(ConnId id, Chain& out);
-  // l7 is done with that many received bytes (sent on, or dropped): the window opens. Back-pressure is not calling this.
+  // l7 is done with that many received bytes (sent on, or dropped): the window opens. Back-pressure is not calling
+  // this.
   void consumed(ConnId id, std::uint32_t bytes, Nanos now);
-  // Bytes that send() should be given now at most. Answering 0 promises a writable event. It is advice: one chain may overshoot.
+  // Bytes that send() should be given now at most. Answering 0 promises a writable event. It is advice: one chain may
+  // overshoot.
   std::uint32_t send_room(ConnId id);
   // Queues bytes; they leave in output(). After shutdown(), or on a connection that is gone, they are dropped.
   void send(ConnId id, Chain bytes);
@@ -96,8 +99,8 @@ class Stack {
   void shutdown(ConnId id, Nanos now);
   // RST; nothing more is sent or received. No event follows.
   void abort(ConnId id, Nanos now);
-  // l7 forgets the connection; the id is stale at once. Bytes that were received and not taken make it a reset (RFC 2525
-  // 2.17); else a FIN goes out behind what is queued, if it has not yet, and TCP finishes alone.
+  // l7 forgets the connection; the id is stale at once. Bytes that were received and not taken make it a reset (RFC
+  // 2525 2.17); else a FIN goes out behind what is queued, if it has not yet, and TCP finishes alone.
   void release(ConnId id, Nanos now);
 
   // l7's own handle. Only while the id is valid; a stale id gets a scratch word.
@@ -117,8 +120,8 @@ class Stack {
   // Fires timers that are due; what they cause is sent by the next output(). Returns the time of the next (a bound).
   Nanos expire(Nanos now);
 
-  // For management, called on the worker: copies the state of one connection, or of the live ones from pool index `from` on,
-  // into out; returns the index to go on from, or 0 at the end.
+  // For management, called on the worker: copies the state of one connection, or of the live ones from pool index
+  // `from` on, into out; returns the index to go on from, or 0 at the end.
   bool info(ConnId id, Info& out, Nanos now) const;
   std::uint32_t list(std::uint32_t from, std::span<Info> out, std::size_t& count, Nanos now) const;
   std::uint32_t connection_count() const;
@@ -127,7 +130,8 @@ class Stack {
   std::uint32_t held_buffers() const;  // buffers charged to all queues
 
   // A versioned, pointer-free image of one connection: state, unacknowledged, unread and out-of-order bytes. Exporting
-  // into too small a span gives 0; image_size() says what is needed. The exporter then calls forget(): no segment is sent.
+  // into too small a span gives 0; image_size() says what is needed. The exporter then calls forget(): no segment is
+  // sent.
   std::size_t image_size(ConnId id) const;
   std::size_t export_image(ConnId id, MutableBytes out, Nanos now) const;
   void forget(ConnId id);

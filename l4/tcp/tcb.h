@@ -1,6 +1,6 @@
 // tcb.h - the state of one connection (RFC 9293 3.3.1), plain data; what the engine's functions read and write.
-// Deadlines live here; the wheel holds one entry for the earliest of them (stack.cc). An idle established connection costs
-// this and its entries in the table and the wheel: 512 bytes at most.
+// Deadlines live here; the wheel holds one entry for the earliest of them (stack.cc). An idle established connection
+// costs this and its entries in the table and the wheel: 512 bytes at most.
 #pragma once
 
 #include "l4/tcp/congestion.h"
@@ -14,7 +14,7 @@
 
 namespace sluice::tcp {
 
-enum class Mode : std::uint8_t { open, recovery, loss };  // loss: after a retransmission timeout
+enum class Mode : std::uint8_t { open, recovery, loss };               // loss: after a retransmission timeout
 enum class Timer : std::uint8_t { none, retransmit, probe, persist };  // what `timer_at` is for; probe is TLP's
 
 struct alignas(64) Tcb {
@@ -30,15 +30,15 @@ struct alignas(64) Tcb {
   Seq snd_una, snd_nxt;
   std::uint32_t snd_wnd = 0, snd_wnd_max = 0;
   Seq snd_wl1, snd_wl2;
-  Seq rcv_nxt, rcv_edge;        // rcv_edge: right edge of the window as advertised; never moves back
+  Seq rcv_nxt, rcv_edge;  // rcv_edge: right edge of the window as advertised; never moves back
   Seq last_ack_sent;
   std::uint32_t ts_recent = 0, ts_recent_at = 0;  // at: seconds of our clock
   std::uint32_t ts_offset = 0;
-  std::uint32_t unacked_bytes = 0;                // received since the last ACK that we sent
-  std::uint16_t mss = 536;                        // the peer's, and ours by path: without options
-  std::uint16_t rcv_mss = 536;                    // largest segment that the peer sent
+  std::uint32_t unacked_bytes = 0;  // received since the last ACK that we sent
+  std::uint16_t mss = 536;          // the peer's, and ours by path: without options
+  std::uint16_t rcv_mss = 536;      // largest segment that the peer sent
   std::uint8_t snd_scale = 0, rcv_scale = 0;
-  std::uint8_t acks_due = 0;                      // ACKs to send in the next output
+  std::uint8_t acks_due = 0;  // ACKs to send in the next output
   std::uint8_t back_off = 0;
   std::uint8_t dup_acks = 0;
   Timer timer = Timer::none;
@@ -54,12 +54,12 @@ struct alignas(64) Tcb {
   bool in_events : 1 = false;
   bool in_output : 1 = false;
   bool in_table : 1 = false;
-  bool wants_room : 1 = false;     // send_room() said 0
+  bool wants_room : 1 = false;  // send_room() said 0
   bool cwnd_limited : 1 = false;
-  bool force_send : 1 = false;     // the persist timer allows a segment that the window would hold back
-  bool probe_due : 1 = false;      // a keepalive or window probe to send
+  bool force_send : 1 = false;  // the persist timer allows a segment that the window would hold back
+  bool probe_due : 1 = false;   // a keepalive or window probe to send
   bool tail_probe_due : 1 = false;
-  bool tail_probe_out : 1 = false; // a TLP is unanswered; it sent an old segment again when `tail_probe_old`
+  bool tail_probe_out : 1 = false;  // a TLP is unanswered; it sent an old segment again when `tail_probe_old`
   bool tail_probe_old : 1 = false;
   bool reordering_seen : 1 = false;
   bool dsack_due : 1 = false;
@@ -69,20 +69,20 @@ struct alignas(64) Tcb {
 
   SendQueue queue;
   Scoreboard board;
-  Chain received;                       // in order, not taken by l7
-  std::uint32_t unconsumed_bytes = 0;   // in order, given to l7 or not, that l7 is not done with
+  Chain received;                      // in order, not taken by l7
+  std::uint32_t unconsumed_bytes = 0;  // in order, given to l7 or not, that l7 is not done with
   std::uint32_t unconsumed_buffers = 0;
   Reassembly reassembly;
   Seq fin_seq;
 
   // Deadlines.
-  Nanos timer_at = Nanos::never();     // see `timer`
-  Nanos reorder_at = Nanos::never();   // RACK's
-  Nanos ack_at = Nanos::never();       // delayed ACK
-  Nanos idle_at = Nanos::never();      // handshake, keepalive, FIN-WAIT-2
-  Nanos armed_at = Nanos::never();     // what the wheel has
-  Nanos progress_at{};                 // when the peer last acknowledged something, or we had nothing to acknowledge
-  Nanos heard_at{};                    // when the last acceptable segment came
+  Nanos timer_at = Nanos::never();    // see `timer`
+  Nanos reorder_at = Nanos::never();  // RACK's
+  Nanos ack_at = Nanos::never();      // delayed ACK
+  Nanos idle_at = Nanos::never();     // handshake, keepalive, FIN-WAIT-2
+  Nanos armed_at = Nanos::never();    // what the wheel has
+  Nanos progress_at{};                // when the peer last acknowledged something, or we had nothing to acknowledge
+  Nanos heard_at{};                   // when the last acceptable segment came
 
   Congestion congestion;
   Rtt rtt;
@@ -90,11 +90,11 @@ struct alignas(64) Tcb {
   // RACK (RFC 8985).
   Nanos rack_sent{}, rack_rtt{};
   Seq rack_end;
-  std::uint8_t reorder_steps = 1;      // reo_wnd_mult
-  std::uint8_t keepalives = 0;         // unanswered
+  std::uint8_t reorder_steps = 1;  // reo_wnd_mult
+  std::uint8_t keepalives = 0;     // unanswered
   std::uint16_t ip_id = 0;
   Seq dsack_begin, dsack_end;
-  std::uint32_t retransmit_ts = 0;     // TSval of the first retransmission of an episode (Eifel, RFC 3522)
+  std::uint32_t retransmit_ts = 0;  // TSval of the first retransmission of an episode (Eifel, RFC 3522)
 
   std::uint64_t bytes_acknowledged = 0, bytes_received = 0;
   std::uint32_t dropped_unsent = 0, dropped_unacknowledged = 0;  // what the queue held when the connection ended

@@ -1,19 +1,19 @@
-// time_wait.h - connections that closed first wait here for 2 x MSL: 64 bytes each, bounded, the oldest recycled when full.
-// All wait equally long, so the list is in order of expiry and needs no timers. One owner thread.
+// time_wait.h - connections that closed first wait here for 2 x MSL: 64 bytes each, bounded, the oldest recycled when
+// full. All wait equally long, so the list is in order of expiry and needs no timers. One owner thread.
 #pragma once
 
-#include "l4/tcp/key.h"
-#include "l4/tcp/slots.h"
-#include "l4/tcp/seq.h"
 #include "dataplane/base/units.h"
+#include "l4/tcp/key.h"
+#include "l4/tcp/seq.h"
+#include "l4/tcp/slots.h"
 
 namespace sluice::tcp {
 
 struct TimeWait {
   Key key;
   Seq snd_nxt, rcv_nxt;
-  std::uint32_t ts_recent;       // what it was when we last heard
-  std::uint32_t until_ms : 31;   // milliseconds of our clock, modulo 2^31
+  std::uint32_t ts_recent;      // what it was when we last heard
+  std::uint32_t until_ms : 31;  // milliseconds of our clock, modulo 2^31
   std::uint32_t timestamps : 1;
   std::uint32_t previous, next;
 };

@@ -15,7 +15,12 @@ struct WireTcp {
 static_assert(sizeof(WireTcp) == 20);
 
 enum OptionKind : std::uint8_t {
-  option_end = 0, option_nop = 1, option_mss = 2, option_window_scale = 3, option_sack_permitted = 4, option_sack = 5,
+  option_end = 0,
+  option_nop = 1,
+  option_mss = 2,
+  option_window_scale = 3,
+  option_sack_permitted = 4,
+  option_sack = 5,
   option_timestamps = 8
 };
 inline constexpr std::uint8_t window_scale_max = 14;  // RFC 7323 2.3

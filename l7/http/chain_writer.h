@@ -1,5 +1,5 @@
-// chain_writer.h - text of ours written into fresh packet buffers, one after the other, and appended to a Chain as a whole or
-// not at all. For heads, whose size is not known beforehand. Lives inside one call.
+// chain_writer.h - text of ours written into fresh packet buffers, one after the other, and appended to a Chain as a
+// whole or not at all. For heads, whose size is not known beforehand. Lives inside one call.
 #pragma once
 
 #include <charconv>

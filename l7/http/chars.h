@@ -1,7 +1,7 @@
 // chars.h - character classes of HTTP and searches for the first byte of a class, 32 bytes at a time.
-// RFC 9110 5.6.2 (token), 5.5 (field-value), RFC 9112 2.2. `limit` is how far memory may be read: at least `end`; with 32 bytes
-// more the last bytes are searched at full speed as well. Bytes behind `end` never change a result.
-// The scalar forms are the definition; the AVX2 forms are tested against them.
+// RFC 9110 5.6.2 (token), 5.5 (field-value), RFC 9112 2.2. `limit` is how far memory may be read: at least `end`; with
+// 32 bytes more the last bytes are searched at full speed as well. Bytes behind `end` never change a result. The scalar
+// forms are the definition; the AVX2 forms are tested against them.
 #pragma once
 
 #include <array>
@@ -34,7 +34,9 @@ constexpr bool is_token(char c) {
 // What may stand nowhere in a head but for CR and LF at a line's end.
 constexpr bool is_control(char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f; }
 // What may not stand in a request target: controls, space, non-ASCII, and the fragment's mark.
-constexpr bool ends_target(char c) { return static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7f || c == '#'; }
+constexpr bool ends_target(char c) {
+  return static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7f || c == '#';
+}
 
 inline constexpr auto token_table = [] {
   std::array<bool, 256> table{};

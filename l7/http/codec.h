@@ -17,18 +17,18 @@ using StreamId = std::uint32_t;
 // Why a message is refused. The peer's fault, except the last two.
 enum class Fault : std::uint8_t {
   none,
-  malformed,          // start line, field line, line ending, control character
-  bad_version,        // HTTP/x.y that is not 1.0 or 1.1
+  malformed,    // start line, field line, line ending, control character
+  bad_version,  // HTTP/x.y that is not 1.0 or 1.1
   bad_target,
-  bad_host,           // none (1.1), several, or against the absolute target
-  bad_length,         // Content-Length that is not one number, or several that differ
-  bad_coding,         // Transfer-Encoding that is not just "chunked", beside Content-Length, or over HTTP/1.0
+  bad_host,    // none (1.1), several, or against the absolute target
+  bad_length,  // Content-Length that is not one number, or several that differ
+  bad_coding,  // Transfer-Encoding that is not just "chunked", beside Content-Length, or over HTTP/1.0
   bad_chunk,
-  line_too_long,      // request line
-  head_too_large,     // bytes or number of fields
+  line_too_long,   // request line
+  head_too_large,  // bytes or number of fields
   trailers_too_large,
-  truncated,          // the connection ended inside a message
-  no_memory,          // no head buffer was free
+  truncated,  // the connection ended inside a message
+  no_memory,  // no head buffer was free
   count_
 };
 // The status of the local reply to a request refused so: 400, 414, 431, 503, 505. A response refused so is a 502.

@@ -8,17 +8,17 @@ namespace sluice::http {
 
 namespace {
 
-constexpr std::array<std::string_view, known_count> names{
-    "",
+constexpr std::array<std::string_view, known_count> names{"",
 #define X(name, text) text,
-    SLUICE_KNOWN_FIELDS(X)
+                                                          SLUICE_KNOWN_FIELDS(X)
 #undef X
 };
 
 // Length, first, middle and last character tell all known names apart, under a multiplier found at compile time.
 constexpr std::uint32_t slot(std::string_view name, std::uint32_t multiplier) {
   const auto at = [&](std::size_t i) { return static_cast<std::uint32_t>(static_cast<unsigned char>(name[i]) | 0x20); };
-  const std::uint32_t mix = static_cast<std::uint32_t>(name.size()) << 24 | at(0) << 16 | at(name.size() / 2) << 8 | at(name.size() - 1);
+  const std::uint32_t mix =
+      static_cast<std::uint32_t>(name.size()) << 24 | at(0) << 16 | at(name.size() / 2) << 8 | at(name.size() - 1);
   return mix * multiplier >> 24;
 }
 
@@ -48,8 +48,8 @@ T load(const char* p) {
   return value;
 }
 
-// Whether the token `name` is the lower-case `known`, of the same size. Setting bit 5 maps no other token character than the
-// capital onto a small letter, a digit or '-', which is all that known names have.
+// Whether the token `name` is the lower-case `known`, of the same size. Setting bit 5 maps no other token character
+// than the capital onto a small letter, a digit or '-', which is all that known names have.
 bool is_known(const char* name, const char* known, std::size_t size) {
   constexpr std::uint64_t bit5 = 0x2020202020202020;
   if (size >= 8) {
@@ -73,7 +73,8 @@ Known known_field(std::string_view name) {
   if (name.empty()) return Known::other;
   const std::uint8_t index = perfect_hash.index[slot(name, perfect_hash.multiplier)];
   const std::string_view known = names[index];
-  return known.size() == name.size() && is_known(name.data(), known.data(), name.size()) ? static_cast<Known>(index) : Known::other;
+  return known.size() == name.size() && is_known(name.data(), known.data(), name.size()) ? static_cast<Known>(index)
+                                                                                         : Known::other;
 }
 
 std::string_view known_text(Known name) { return names[static_cast<std::size_t>(name)]; }

@@ -1,6 +1,7 @@
 // field.h - names of header fields that somebody here looks at, one field, and a bounded list of fields.
-// RFC 9110 section 5. A field is four 16-bit offsets into one contiguous buffer of at most 64 KiB (the head buffer), so that
-// a list of a hundred is a kilobyte. Known names are found by a perfect hash computed at compile time. Worker's thread.
+// RFC 9110 section 5. A field is four 16-bit offsets into one contiguous buffer of at most 64 KiB (the head buffer), so
+// that a list of a hundred is a kilobyte. Known names are found by a perfect hash computed at compile time. Worker's
+// thread.
 #pragma once
 
 #include <array>
@@ -17,7 +18,7 @@ enum class Known : std::uint8_t {
 #define X(name, text) name,
   SLUICE_KNOWN_FIELDS(X)
 #undef X
-  count_
+      count_
 };
 inline constexpr std::size_t known_count = static_cast<std::size_t>(Known::count_);
 static_assert(known_count <= 64, "KnownSet is one word");

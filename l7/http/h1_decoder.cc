@@ -12,7 +12,9 @@ namespace {
 
 const char* at(const rte_mbuf* segment) { return rte_pktmbuf_mtod(segment, const char*); }
 // Bytes from the segment's data to the end of its buffer: what SIMD may read.
-std::uint32_t readable(const rte_mbuf* segment) { return static_cast<std::uint32_t>(segment->buf_len - segment->data_off); }
+std::uint32_t readable(const rte_mbuf* segment) {
+  return static_cast<std::uint32_t>(segment->buf_len - segment->data_off);
+}
 
 // Scans what the chain has beyond what was scanned before.
 ScanResult scan_chain(const Chain& in, const ScanLimits& limits, HeadScan& scan) {
@@ -22,7 +24,8 @@ ScanResult scan_chain(const Chain& in, const ScanLimits& limits, HeadScan& scan)
       skip -= segment->data_len;
       continue;
     }
-    const ScanResult result = scan_head(at(segment) + skip, segment->data_len - skip, readable(segment) - skip, limits, scan);
+    const ScanResult result =
+        scan_head(at(segment) + skip, segment->data_len - skip, readable(segment) - skip, limits, scan);
     if (result != ScanResult::more) return result;
     skip = 0;
   }
@@ -94,7 +97,8 @@ Event H1Decoder::next(Chain& in, Message& message, std::uint32_t body_room, Memo
         return {Event::Kind::end, Fault::none, stream_++};
       case State::faulted: return {Event::Kind::fault, Fault::malformed, stream_};
     }
-    if (made.kind == Event::Kind::trailers || made.kind == Event::Kind::starved) return moved ? event(Event::Kind::body) : made;
+    if (made.kind == Event::Kind::trailers || made.kind == Event::Kind::starved)
+      return moved ? event(Event::Kind::body) : made;
     if (made.kind == Event::Kind::fault) return moved ? event(Event::Kind::body) : fault(made.fault);
     if (state_ == state) return event(message.body.size() > before ? Event::Kind::body : Event::Kind::more);
   }
@@ -103,12 +107,8 @@ Event H1Decoder::next(Chain& in, Message& message, std::uint32_t body_room, Memo
 Event H1Decoder::finish() {
   switch (state_) {
     case State::until_close:
-    case State::tunnel:
-      state_ = State::head;
-      return {Event::Kind::end, Fault::none, stream_++};
-    case State::end:
-      state_ = State::head;
-      return {Event::Kind::end, Fault::none, stream_++};
+    case State::tunnel: state_ = State::head; return {Event::Kind::end, Fault::none, stream_++};
+    case State::end: state_ = State::head; return {Event::Kind::end, Fault::none, stream_++};
     case State::head:
       if (idle()) return event(Event::Kind::more);
       [[fallthrough]];
@@ -214,8 +214,9 @@ Event H1Decoder::read_chunk_size(Chain& in) {
 Event H1Decoder::read_trailers(Chain& in, Message& message, Memory& memory) {
   if (in.empty()) return event(Event::Kind::more);
   if (scan_.lines == 0) scan_.lines = 1;  // there is no start line
-  const ScanLimits limits{0, std::min(limits_->trailer_bytes, max_head_bytes),
-                          static_cast<std::uint16_t>(std::min<unsigned>(limits_->trailer_fields, max_trailer_fields) + 1)};
+  const ScanLimits limits{
+      0, std::min(limits_->trailer_bytes, max_head_bytes),
+      static_cast<std::uint16_t>(std::min<unsigned>(limits_->trailer_fields, max_trailer_fields) + 1)};
   switch (scan_chain(in, limits, scan_)) {
     case ScanResult::more: return event(Event::Kind::more);
     case ScanResult::done: break;

@@ -1,10 +1,10 @@
 // h1_decoder.h - reads HTTP/1.1 and 1.0 messages from a stream of bytes. RFC 9112.
-// Strict: what RFC 9112 lets a recipient reject is rejected (obs-fold, bare CR or LF, space before the colon, several or
-// differing Content-Length, Transfer-Encoding beside Content-Length, codings other than chunked, control characters,
+// Strict: what RFC 9112 lets a recipient reject is rejected (obs-fold, bare CR or LF, space before the colon, several
+// or differing Content-Length, Transfer-Encoding beside Content-Length, codings other than chunked, control characters,
 // several Host, a Host against the absolute target). One empty line before a request is skipped (2.2). Chunk extensions
 // are read under a bound and dropped.
-// A head that lies whole in the first segment is parsed where it is; else it is gathered once it is complete. Bodies are
-// moved, never copied. Reading stops at the end of each message, so that pipelined requests wait in the Chain.
+// A head that lies whole in the first segment is parsed where it is; else it is gathered once it is complete. Bodies
+// are moved, never copied. Reading stops at the end of each message, so that pipelined requests wait in the Chain.
 // Plain data, one per connection; belongs to the connection's worker.
 #pragma once
 
@@ -31,7 +31,8 @@ class H1Decoder {
  public:
   H1Decoder(Role role, const Limits& limits) : limits_(&limits), role_(role) {}
 
-  // The next event (codec.h). Body bytes are moved until `body_room` or a little more (whole segments); 0 holds the body back.
+  // The next event (codec.h). Body bytes are moved until `body_room` or a little more (whole segments); 0 holds the
+  // body back.
   Event next(Chain& in, Message& message, std::uint32_t body_room, Memory& memory);
   // The peer sent FIN and `in` is used up: end of a body without framing, truncated inside a message, more between two.
   Event finish();
@@ -48,7 +49,18 @@ class H1Decoder {
   StreamId stream() const { return stream_; }
 
  private:
-  enum class State : std::uint8_t { head, length, chunk_size, chunk_data, chunk_end, trailers, until_close, tunnel, end, faulted };
+  enum class State : std::uint8_t {
+    head,
+    length,
+    chunk_size,
+    chunk_data,
+    chunk_end,
+    trailers,
+    until_close,
+    tunnel,
+    end,
+    faulted
+  };
 
   Event read_head(Chain& in, Message& message, Memory& memory);
   Event read_chunk_size(Chain& in);

@@ -7,13 +7,14 @@ namespace sluice::http {
 namespace {
 
 // Never passed on as they came; the framing and the connection are written anew (RFC 9110 7.6.1).
-constexpr KnownSet hop_by_hop{Known::connection, Known::keep_alive, Known::proxy_connection, Known::te, Known::transfer_encoding,
-                              Known::upgrade,    Known::content_length};
+constexpr KnownSet hop_by_hop{Known::connection,        Known::keep_alive, Known::proxy_connection, Known::te,
+                              Known::transfer_encoding, Known::upgrade,    Known::content_length};
 
 // Which received fields an encoder leaves out.
 class Omitted {
  public:
-  Omitted(const Head& head, KnownSet known, std::span<const FieldEdit> edits) : head_(head), edits_(edits), known_(known) {
+  Omitted(const Head& head, KnownSet known, std::span<const FieldEdit> edits)
+      : head_(head), edits_(edits), known_(known) {
     for (const FieldEdit& edit : edits)
       if (edit.op != FieldEdit::Op::append) {
         known_.add(edit.known);
@@ -35,7 +36,8 @@ class Omitted {
   }
   bool edited(const Field& field) const {
     for (const FieldEdit& edit : edits_)
-      if (edit.known == Known::other && edit.op != FieldEdit::Op::append && same_name(edit.name, head_.name(field))) return true;
+      if (edit.known == Known::other && edit.op != FieldEdit::Op::append && same_name(edit.name, head_.name(field)))
+        return true;
     return false;
   }
   bool named_by_connection(const Field& field) const {
@@ -59,7 +61,8 @@ void copy_fields(const Head& head, const Omitted& omitted, ChainWriter& out) {
 // What the policy sets or appends. Framing and connection are not for the policy to change.
 void write_edits(std::span<const FieldEdit> edits, ChainWriter& out) {
   for (const FieldEdit& edit : edits)
-    if (edit.op != FieldEdit::Op::remove && edit.known != Known::host && !hop_by_hop.has(edit.known)) out.line(edit.name, edit.value);
+    if (edit.op != FieldEdit::Op::remove && edit.known != Known::host && !hop_by_hop.has(edit.known))
+      out.line(edit.name, edit.value);
 }
 
 void write_framing(Framing framing, std::uint64_t length, ChainWriter& out) {
@@ -119,7 +122,7 @@ constexpr bool has_body(std::uint16_t status) { return status >= 200 && status !
 RequestId make_request_id(Rng& rng) {
   constexpr char digits[] = "0123456789abcdef";
   std::uint64_t words[2] = {rng.next(), rng.next()};
-  words[0] = (words[0] & ~std::uint64_t{0xf000}) | 0x4000;              // version 4
+  words[0] = (words[0] & ~std::uint64_t{0xf000}) | 0x4000;                     // version 4
   words[1] = (words[1] & ~(std::uint64_t{3} << 62)) | std::uint64_t{2} << 62;  // variant of RFC 9562
   RequestId id;
   std::size_t at = 0;
@@ -158,7 +161,8 @@ bool encode_request(const Head& head, Framing framing, const RequestEdits& edits
   if (edits.keep_upgrade && head.upgrade) write_upgrade(head, writer);
   if (!edits.client.empty()) write_forwarded_for(head, edits.client, writer);
   if (!edits.proto.empty()) writer.line("x-forwarded-proto", edits.proto);
-  if (!edits.request_id.empty() && !head.present().has(Known::x_request_id)) writer.line("x-request-id", edits.request_id);
+  if (!edits.request_id.empty() && !head.present().has(Known::x_request_id))
+    writer.line("x-request-id", edits.request_id);
   write_edits(edits.fields, writer);
   write_framing(framing, head.content_length, writer);
   writer.put("\r\n");
@@ -173,7 +177,8 @@ bool encode_response(const Head& head, Framing framing, const ResponseEdits& edi
   copy_fields(head, omitted, writer);
   write_edits(edits.fields, writer);
   // The length that a HEAD or a 304 speaks of stays, though no body follows.
-  const bool spoken_of = framing == Framing::none && head.has_content_length && head.status >= 200 && head.status != 204;
+  const bool spoken_of =
+      framing == Framing::none && head.has_content_length && head.status >= 200 && head.status != 204;
   write_framing(spoken_of ? Framing::length : framing, head.content_length, writer);
   if (edits.keep_upgrade && head.present().has(Known::upgrade)) {
     write_upgrade(head, writer);
@@ -215,7 +220,9 @@ bool encode_end(Framing framing, const Trailers* trailers, Chain& out, Buffers& 
   return writer.finish(out);
 }
 
-bool encode_continue(Chain& out, Buffers& buffers) { return out.append_bytes(bytes("HTTP/1.1 100 Continue\r\n\r\n"), buffers); }
+bool encode_continue(Chain& out, Buffers& buffers) {
+  return out.append_bytes(bytes("HTTP/1.1 100 Continue\r\n\r\n"), buffers);
+}
 
 bool encode_local_reply(const LocalReply& reply, Chain& out, Buffers& buffers) {
   ChainWriter writer{buffers};

@@ -94,7 +94,8 @@ bool read_length(std::string_view text, std::uint64_t& length) {
 // RFC 9112 6.3, strictly: one length or one "chunked", never both.
 Fault read_framing(const Facts& facts, Head& head) {
   if (facts.codings > 0) {
-    if (facts.codings > 1 || facts.lengths > 0 || head.version == Version::http10 || !same_name(facts.coding, "chunked"))
+    if (facts.codings > 1 || facts.lengths > 0 || head.version == Version::http10 ||
+        !same_name(facts.coding, "chunked"))
       return Fault::bad_coding;
     head.framing = Framing::chunked;
   } else if (facts.lengths > 0) {
@@ -112,7 +113,8 @@ Fault read_version(const char* p, Version& version) {
   } else if (std::memcmp(p, "HTTP/1.0", 8) == 0) {
     version = Version::http10;
   } else {
-    return std::memcmp(p, "HTTP/", 5) == 0 && is_digit(p[5]) && p[6] == '.' && is_digit(p[7]) ? Fault::bad_version : Fault::malformed;
+    return std::memcmp(p, "HTTP/", 5) == 0 && is_digit(p[5]) && p[6] == '.' && is_digit(p[7]) ? Fault::bad_version
+                                                                                              : Fault::malformed;
   }
   return Fault::none;
 }
@@ -145,7 +147,8 @@ Fault read_request_line(Cursor& in, Head& head) {
   head.method = method_of(head.method_name);
   const char* const target = ++p;
   p = find<EndsTarget>(target, in.end, in.limit);
-  if (p == target || *p != ' ') return *p == '#' || static_cast<unsigned char>(*p) >= 0x7f ? Fault::bad_target : Fault::malformed;
+  if (p == target || *p != ' ')
+    return *p == '#' || static_cast<unsigned char>(*p) >= 0x7f ? Fault::bad_target : Fault::malformed;
   head.target = {target, static_cast<std::size_t>(p - target)};
   // Behind the space there are a CRLF and at least one more line end.
   if (in.end - ++p < 12 || p[8] != '\r') return Fault::malformed;
@@ -176,14 +179,16 @@ Fault parse_request(const char* data, std::uint32_t size, std::uint32_t readable
   return Fault::none;
 }
 
-Fault parse_response(const char* data, std::uint32_t size, std::uint32_t readable, const Limits& limits, Method answers, Head& head) {
+Fault parse_response(const char* data, std::uint32_t size, std::uint32_t readable, const Limits& limits, Method answers,
+                     Head& head) {
   Cursor in{data, data, data + size, data + readable};
   Facts facts;
   // "HTTP/1.1 200 " and a reason that may be empty; the space before an empty one is often left out.
   const char* const cr = find<CarriageReturn>(data, in.end, in.limit);
   if (cr - data < 12) return Fault::malformed;
   if (const Fault fault = read_version(data, head.version); fault != Fault::none) return fault;
-  if (data[8] != ' ' || data[9] < '1' || data[9] > '9' || !is_digit(data[10]) || !is_digit(data[11])) return Fault::malformed;
+  if (data[8] != ' ' || data[9] < '1' || data[9] > '9' || !is_digit(data[10]) || !is_digit(data[11]))
+    return Fault::malformed;
   head.status = static_cast<std::uint16_t>((data[9] - '0') * 100 + (data[10] - '0') * 10 + (data[11] - '0'));
   if (cr - data > 12) {
     if (data[12] != ' ') return Fault::malformed;
@@ -205,11 +210,13 @@ Fault parse_response(const char* data, std::uint32_t size, std::uint32_t readabl
   return Fault::none;
 }
 
-Fault parse_trailers(const char* data, std::uint32_t size, std::uint32_t readable, const Limits& limits, Trailers& trailers) {
-  constexpr KnownSet forbidden{Known::host,       Known::connection,       Known::content_length, Known::transfer_encoding,
-                               Known::te,         Known::trailer,          Known::upgrade,        Known::expect,
-                               Known::keep_alive, Known::proxy_connection, Known::authorization,  Known::proxy_authorization,
-                               Known::cookie,     Known::set_cookie,       Known::content_type,   Known::content_encoding};
+Fault parse_trailers(const char* data, std::uint32_t size, std::uint32_t readable, const Limits& limits,
+                     Trailers& trailers) {
+  constexpr KnownSet forbidden{
+      Known::host,       Known::connection,       Known::content_length, Known::transfer_encoding,
+      Known::te,         Known::trailer,          Known::upgrade,        Known::expect,
+      Known::keep_alive, Known::proxy_connection, Known::authorization,  Known::proxy_authorization,
+      Known::cookie,     Known::set_cookie,       Known::content_type,   Known::content_encoding};
   Cursor in{data, data, data + size, data + readable};
   trailers.clear(data);
   unsigned seen = 0;

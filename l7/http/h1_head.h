@@ -11,8 +11,10 @@ namespace sluice::http {
 
 Fault parse_request(const char* data, std::uint32_t size, std::uint32_t readable, const Limits& limits, Head& head);
 // `answers`: the request's method (HEAD and CONNECT decide the framing).
-Fault parse_response(const char* data, std::uint32_t size, std::uint32_t readable, const Limits& limits, Method answers, Head& head);
+Fault parse_response(const char* data, std::uint32_t size, std::uint32_t readable, const Limits& limits, Method answers,
+                     Head& head);
 // Fields that must not come in trailers (RFC 9110 6.5.1: framing, routing, connection) are dropped.
-Fault parse_trailers(const char* data, std::uint32_t size, std::uint32_t readable, const Limits& limits, Trailers& trailers);
+Fault parse_trailers(const char* data, std::uint32_t size, std::uint32_t readable, const Limits& limits,
+                     Trailers& trailers);
 
 }  // namespace sluice::http

@@ -18,7 +18,9 @@ class HeadBuffer {
  public:
   HeadBuffer() = default;
   HeadBuffer(HeadBuffer&& o) noexcept
-      : pool_(std::exchange(o.pool_, nullptr)), data_(std::exchange(o.data_, nullptr)), size_(std::exchange(o.size_, 0)) {}
+      : pool_(std::exchange(o.pool_, nullptr)),
+        data_(std::exchange(o.data_, nullptr)),
+        size_(std::exchange(o.size_, 0)) {}
   HeadBuffer& operator=(HeadBuffer&& o) noexcept {
     if (this != &o) {
       reset();

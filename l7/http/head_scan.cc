@@ -6,7 +6,8 @@
 
 namespace sluice::http {
 
-ScanResult scan_head(const char* data, std::uint32_t size, std::uint32_t readable, const ScanLimits& limits, HeadScan& scan) {
+ScanResult scan_head(const char* data, std::uint32_t size, std::uint32_t readable, const ScanLimits& limits,
+                     HeadScan& scan) {
   const std::uint32_t before = scan.done;  // offset of data[0] in the head
   const char* const end = data + size;
   const char* const limit = data + readable;

@@ -11,8 +11,8 @@ namespace {
 constexpr std::array<std::string_view, 10> methods{"",       "GET",     "HEAD",    "POST",  "PUT",
                                                    "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"};
 constexpr std::array<const char*, static_cast<std::size_t>(Fault::count_)> faults{
-    "none",          "malformed",      "bad_version",        "bad_target", "bad_host",  "bad_length", "bad_coding", "bad_chunk",
-    "line_too_long", "head_too_large", "trailers_too_large", "truncated",  "no_memory"};
+    "none",      "malformed",     "bad_version",    "bad_target",         "bad_host",  "bad_length", "bad_coding",
+    "bad_chunk", "line_too_long", "head_too_large", "trailers_too_large", "truncated", "no_memory"};
 
 }  // namespace
 

@@ -1,6 +1,6 @@
 // message.h - one HTTP message as everyone above the codecs sees it: head, body bytes, trailers. RFC 9110.
-// A Head is views over one contiguous head buffer that it owns: the very segment the peer sent, when the whole head lay in
-// it, else a HeadBuffer. Views die with reset() or the Head. Behind every view at least two more bytes may be read
+// A Head is views over one contiguous head buffer that it owns: the very segment the peer sent, when the whole head lay
+// in it, else a HeadBuffer. Views die with reset() or the Head. Behind every view at least two more bytes may be read
 // (Hyperscan): inside a head the CRLF guarantees it. A Head does not move or copy. Worker's thread, no heap.
 #pragma once
 

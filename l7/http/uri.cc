@@ -12,7 +12,9 @@ namespace {
 constexpr char slash[8] = "/";
 constexpr char asterisk[8] = "*";
 
-constexpr bool is_unreserved(char c) { return is_alpha(c) || is_digit(c) || c == '-' || c == '.' || c == '_' || c == '~'; }
+constexpr bool is_unreserved(char c) {
+  return is_alpha(c) || is_digit(c) || c == '-' || c == '.' || c == '_' || c == '~';
+}
 
 // RFC 3986 3.2.2: unreserved, percent and sub-delims.
 constexpr bool is_host_char(char c) {
@@ -47,7 +49,8 @@ std::optional<Target> split_absolute(std::string_view text, Method method) {
 }  // namespace
 
 std::optional<Target> split_target(std::string_view text, Method method) {
-  if (text.empty() || find_scalar<EndsTarget>(text.data(), text.data() + text.size()) != text.data() + text.size()) return std::nullopt;
+  if (text.empty() || find_scalar<EndsTarget>(text.data(), text.data() + text.size()) != text.data() + text.size())
+    return std::nullopt;
   Target target;
   if (method == Method::connect) {
     const auto authority = split_authority(text);
@@ -152,8 +155,7 @@ std::size_t remove_segments(char* path, std::size_t size, const PathPolicy& poli
     const bool last = end == size;
     if (policy.normalise && (segment == "." || segment == "..")) {
       if (segment.size() == 2)
-        while (written > 0 && path[--written] != '/') {
-        }
+        while (written > 0 && path[--written] != '/') {}
       if (last) path[written++] = '/';
     } else if (!segment.empty() || last || !policy.merge_slashes) {
       path[written++] = '/';
@@ -192,7 +194,8 @@ std::optional<std::string_view> query_value(std::string_view query, std::string_
     const std::size_t end = query.find('&');
     const std::string_view pair = query.substr(0, end);
     const std::size_t equals = pair.find('=');
-    if (pair.substr(0, equals) == name) return equals == std::string_view::npos ? pair.substr(pair.size()) : pair.substr(equals + 1);
+    if (pair.substr(0, equals) == name)
+      return equals == std::string_view::npos ? pair.substr(pair.size()) : pair.substr(equals + 1);
     if (end == std::string_view::npos) break;
     query.remove_prefix(end + 1);
   }

@@ -58,7 +58,8 @@ struct FieldSet {
 
 class Builder {
  public:
-  Builder(const spec::Spec& spec, DatabaseCache::Impl& cache) : spec_(spec), cache_(cache), parts_(std::make_unique<TableParts>()) {
+  Builder(const spec::Spec& spec, DatabaseCache::Impl& cache)
+      : spec_(spec), cache_(cache), parts_(std::make_unique<TableParts>()) {
     std::size_t routes = 0, clusters = 0;
     for (const auto& host : spec.hosts)
       for (const auto& route : host.routes) ++routes, clusters += route.clusters.size();
@@ -73,7 +74,8 @@ class Builder {
     TableParts& p = *parts_;
     // A parent was made before its children.
     for (Node& node : p.nodes)
-      if (node.parent != absent) node.up = p.nodes[node.parent].variants.count > 0 ? node.parent : p.nodes[node.parent].up;
+      if (node.parent != absent)
+        node.up = p.nodes[node.parent].variants.count > 0 ? node.parent : p.nodes[node.parent].up;
     p.name_index.build(p.names);
     p.suffix_index.build(p.suffixes);
     p.exact_index.build(p.exact);
@@ -94,7 +96,8 @@ class Builder {
 
     std::vector<std::uint32_t> order(from.routes.size());
     std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return precedes(from.routes[a], from.routes[b]); });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](auto a, auto b) { return precedes(from.routes[a], from.routes[b]); });
     for (std::uint32_t rank = 0; rank < order.size(); ++rank) {
       const spec::Route& route = from.routes[order[rank]];
       const Place place = place_of(route, host, index);
@@ -129,7 +132,8 @@ class Builder {
     if (route.path.kind == Kind::prefix) return {Kind::prefix, node_of(trimmed_prefix(route.path.value), host)};
     host.exact_paths = true;
     const auto [found, fresh] = exact_.try_emplace(route.path.value, static_cast<std::uint32_t>(p.exact.size()));
-    if (fresh) p.exact.push_back({hash_text(route.path.value, host_index), host_index, p.arena.keep(route.path.value), {}});
+    if (fresh)
+      p.exact.push_back({hash_text(route.path.value, host_index), host_index, p.arena.keep(route.path.value), {}});
     return {Kind::exact, found->second};
   }
 
@@ -142,8 +146,11 @@ class Builder {
     std::uint32_t node = host.root;
     for (std::size_t at = 1; at <= prefix.size() && !prefix.empty();) {
       const std::string_view segment = segment_at(prefix, at);
-      const auto [found, fresh] = children_.try_emplace({node, std::string{segment}}, static_cast<std::uint32_t>(p.nodes.size()));
-      if (fresh) p.nodes.push_back({.hash = hash_text(segment, node), .parent = node, .segment = p.arena.keep(segment), .variants = {}});
+      const auto [found, fresh] =
+          children_.try_emplace({node, std::string{segment}}, static_cast<std::uint32_t>(p.nodes.size()));
+      if (fresh)
+        p.nodes.push_back(
+            {.hash = hash_text(segment, node), .parent = node, .segment = p.arena.keep(segment), .variants = {}});
       node = found->second;
       at += segment.size() + 1;
     }
@@ -160,14 +167,19 @@ class Builder {
 
   Range add_conditions(const spec::Route& route) {
     TableParts& p = *parts_;
-    const Range range{static_cast<std::uint32_t>(p.conditions.size()), static_cast<std::uint32_t>(route.headers.size() + route.queries.size())};
+    const Range range{static_cast<std::uint32_t>(p.conditions.size()),
+                      static_cast<std::uint32_t>(route.headers.size() + route.queries.size())};
     for (const auto& header : route.headers) add_condition(header.name, header.match, false);
     for (const auto& query : route.queries) add_condition(query.name, query.match, true);
     return range;
   }
 
   void add_condition(const std::string& name, const spec::ValueMatch& match, bool query) {
-    Condition made{.name = parts_->arena.keep(name), .value = parts_->arena.keep(match.value), .kind = match.kind, .invert = match.invert, .query = query};
+    Condition made{.name = parts_->arena.keep(name),
+                   .value = parts_->arena.keep(match.value),
+                   .kind = match.kind,
+                   .invert = match.invert,
+                   .query = query};
     if (!query) made.known = http::known_field(name);
     if (match.kind == spec::ValueMatch::Kind::regex) {
       FieldSet& set = field(query ? RegexField::Of::query : RegexField::Of::header, name);
@@ -179,14 +191,19 @@ class Builder {
 
   std::uint32_t add_route(const spec::Route& from, std::uint32_t host_id) {
     TableParts& p = *parts_;
-    Route route{.id = from.id, .host = host_id, .name = p.arena.keep(from.name), .timeouts = from.timeouts, .allow_upgrade = from.allow_upgrade};
+    Route route{.id = from.id,
+                .host = host_id,
+                .name = p.arena.keep(from.name),
+                .timeouts = from.timeouts,
+                .allow_upgrade = from.allow_upgrade};
     const std::size_t first = p.clusters.size();
     for (const auto& each : from.clusters) {
       route.total_weight += each.weight;
       p.clusters.push_back({each.cluster, route.total_weight});
     }
     route.clusters = std::span{p.clusters}.subspan(first);
-    if (from.path.kind == Kind::prefix) route.prefix_size = static_cast<std::uint32_t>(trimmed_prefix(from.path.value).size());
+    if (from.path.kind == Kind::prefix)
+      route.prefix_size = static_cast<std::uint32_t>(trimmed_prefix(from.path.value).size());
     route.extras = add_extras(from);
     p.routes.push_back(route);
     return static_cast<std::uint32_t>(p.routes.size() - 1);
@@ -194,17 +211,22 @@ class Builder {
 
   const RouteExtras* add_extras(const spec::Route& from) {
     const spec::Rewrite& rewrite = from.rewrite;
-    if (!from.redirect && !from.direct && rewrite.host.empty() && !rewrite.path && !rewrite.prefix && from.request_fields.empty() &&
-        from.response_fields.empty())
+    if (!from.redirect && !from.direct && rewrite.host.empty() && !rewrite.path && !rewrite.prefix &&
+        from.request_fields.empty() && from.response_fields.empty())
       return nullptr;
     Arena& arena = parts_->arena;
     RouteExtras& extras = parts_->extras.emplace_back();
     if (from.redirect) {
       const spec::Redirect& to = *from.redirect;
       extras.has_redirect = true;
-      extras.redirect = {.status = to.status, .port = to.port, .has_path = to.path.has_value(), .has_prefix = to.prefix.has_value(),
-                         .scheme = arena.keep(to.scheme), .host = arena.keep(to.host),
-                         .path = arena.keep(to.path.value_or("")), .prefix = arena.keep(to.prefix.value_or(""))};
+      extras.redirect = {.status = to.status,
+                         .port = to.port,
+                         .has_path = to.path.has_value(),
+                         .has_prefix = to.prefix.has_value(),
+                         .scheme = arena.keep(to.scheme),
+                         .host = arena.keep(to.host),
+                         .path = arena.keep(to.path.value_or("")),
+                         .prefix = arena.keep(to.prefix.value_or(""))};
     }
     if (from.direct) {
       extras.has_direct = true;
@@ -225,7 +247,8 @@ class Builder {
   std::span<const http::FieldEdit> add_edits(const std::vector<spec::FieldEdit>& from) {
     if (from.empty()) return {};
     auto& edits = parts_->edits.emplace_back();
-    for (const auto& each : from) edits.push_back(http::field_edit(each.op, parts_->arena.keep(each.name), parts_->arena.keep(each.value)));
+    for (const auto& each : from)
+      edits.push_back(http::field_edit(each.op, parts_->arena.keep(each.name), parts_->arena.keep(each.value)));
     return edits;
   }
 
@@ -239,13 +262,15 @@ class Builder {
       RegexField& made = p.fields[host.fields.first + set.index];
       auto database = cache_.get(set.patterns);
       if (!database) {
-        errors_.push_back({path, "the regular expressions over " + (set.name.empty() ? "the path" : set.name) + ": " + database.error()});
+        errors_.push_back({path, "the regular expressions over " + (set.name.empty() ? "the path" : set.name) + ": " +
+                                     database.error()});
         continue;
       }
       made = {set.of, std::move(*database), words};
       words += made.database->words();
       if (set.of == RegexField::Of::path) {
-        host.path_patterns = {static_cast<std::uint32_t>(p.pattern_variants.size()), static_cast<std::uint32_t>(set.patterns.size())};
+        host.path_patterns = {static_cast<std::uint32_t>(p.pattern_variants.size()),
+                              static_cast<std::uint32_t>(set.patterns.size())};
         p.pattern_variants.resize(p.pattern_variants.size() + set.patterns.size());
       }
     }
@@ -256,7 +281,8 @@ class Builder {
   // Writes the variants of each place behind each other; within a place they stay in the order of their rank.
   void add_variants(const Host& host) {
     TableParts& p = *parts_;
-    std::stable_sort(placed_.begin(), placed_.end(), [](const Placed& a, const Placed& b) { return a.place < b.place; });
+    std::stable_sort(placed_.begin(), placed_.end(),
+                     [](const Placed& a, const Placed& b) { return a.place < b.place; });
     for (const auto& [place, variant] : placed_) {
       if (place.kind == Kind::regex && host.path_patterns.count == 0) continue;  // its set did not compile
       Range& range = place.kind == Kind::exact   ? p.exact[place.index].variants
@@ -285,7 +311,8 @@ class Builder {
 
 }  // namespace
 
-std::expected<Table, std::vector<Error>> compile(const spec::Spec& spec, DatabaseCache& cache, const CompileLimits& limits) {
+std::expected<Table, std::vector<Error>> compile(const spec::Spec& spec, DatabaseCache& cache,
+                                                 const CompileLimits& limits) {
   if (auto errors = check(spec, limits); !errors.empty()) return std::unexpected(std::move(errors));
   auto table = Builder{spec, cache.impl()}.run();
   cache.impl().forget_dead();

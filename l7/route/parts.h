@@ -153,7 +153,7 @@ struct TableParts {
   Index<Node> node_index;
   std::vector<RegexField> fields;
   std::vector<Range> pattern_variants;
-  std::uint32_t most_words = 0;   // of one host
+  std::uint32_t most_words = 0;  // of one host
   std::uint32_t most_fields = 0;
 };
 

@@ -13,7 +13,8 @@ namespace {
 
 constexpr unsigned flags = HS_FLAG_SINGLEMATCH | HS_FLAG_ALLOWEMPTY;
 
-// Roughly how many states an expression has when its bounded repeats are written out; what Hyperscan's compile time follows.
+// Roughly how many states an expression has when its bounded repeats are written out; what Hyperscan's compile time
+// follows.
 std::uint64_t estimate_states(std::string_view pattern) {
   constexpr std::uint64_t most = 1 << 30;
   struct Group {
@@ -42,7 +43,9 @@ std::uint64_t estimate_states(std::string_view pattern) {
     } else if (c == '{') {
       std::uint64_t times = 0, number = 0;
       for (++i; i < pattern.size() && pattern[i] != '}'; ++i) {
-        number = pattern[i] >= '0' && pattern[i] <= '9' ? std::min(most, number * 10 + static_cast<unsigned>(pattern[i] - '0')) : 0;
+        number = pattern[i] >= '0' && pattern[i] <= '9'
+                     ? std::min(most, number * 10 + static_cast<unsigned>(pattern[i] - '0'))
+                     : 0;
         times = std::max(times, number);
       }
       Group& group = open.back();
@@ -78,7 +81,8 @@ void Database::scan(std::string_view text, std::span<std::uint64_t> bits, hs_scr
     static_cast<std::uint64_t*>(context)[id / 64] |= std::uint64_t{1} << (id % 64);
     return 0;
   };
-  CHECK(hs_scan(database_, text.data(), static_cast<unsigned>(text.size()), 0, scratch, on_match, bits.data()) == HS_SUCCESS);
+  CHECK(hs_scan(database_, text.data(), static_cast<unsigned>(text.size()), 0, scratch, on_match, bits.data()) ==
+        HS_SUCCESS);
 }
 
 std::string DatabaseCache::Impl::fault_of(const std::string& pattern, const CompileLimits& limits) {
@@ -88,7 +92,8 @@ std::string DatabaseCache::Impl::fault_of(const std::string& pattern, const Comp
   if (pattern.find('\0') != std::string::npos) return "contains a zero byte";
   if (pattern.starts_with("(*")) return "starts with a control verb at index 0, which is not supported";
   if (const std::uint64_t states = estimate_states(pattern); states > limits.pattern_states)
-    return "has about " + std::to_string(states) + " states with its repeats written out, the limit is " + std::to_string(limits.pattern_states);
+    return "has about " + std::to_string(states) + " states with its repeats written out, the limit is " +
+           std::to_string(limits.pattern_states);
   hs_expr_info_t* info = nullptr;
   hs_compile_error_t* error = nullptr;
   // By itself first, so that no parenthesis reaches out of its group, and positions are the operator's.
@@ -97,7 +102,8 @@ std::string DatabaseCache::Impl::fault_of(const std::string& pattern, const Comp
   return {};
 }
 
-std::expected<std::shared_ptr<const Database>, std::string> DatabaseCache::Impl::get(const std::vector<std::string>& patterns) {
+std::expected<std::shared_ptr<const Database>, std::string> DatabaseCache::Impl::get(
+    const std::vector<std::string>& patterns) {
   std::string key;
   for (const std::string& pattern : patterns) key.append(pattern).push_back('\0');
   if (auto found = by_patterns.find(key); found != by_patterns.end())
@@ -120,8 +126,8 @@ std::expected<std::shared_ptr<const Database>, std::string> DatabaseCache::Impl:
   for (const std::string& text : whole) texts.push_back(text.c_str());
   hs_database_t* database = nullptr;
   hs_compile_error_t* error = nullptr;
-  if (hs_compile_multi(texts.data(), all_flags.data(), ids.data(), static_cast<unsigned>(texts.size()), HS_MODE_BLOCK, nullptr,
-                       &database, &error) != HS_SUCCESS) {
+  if (hs_compile_multi(texts.data(), all_flags.data(), ids.data(), static_cast<unsigned>(texts.size()), HS_MODE_BLOCK,
+                       nullptr, &database, &error) != HS_SUCCESS) {
     const int which = error ? error->expression : -1;
     std::string text = take_message(error);
     if (which >= 0) text += " (in \"" + patterns[static_cast<std::size_t>(which)] + "\")";

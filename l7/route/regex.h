@@ -1,7 +1,7 @@
 // regex.h - sets of regular expressions over one field, matched whole, by Hyperscan 5.4.
 // Each expression is compiled as \A(?:...)\z: it must cover the whole field. An empty field never reaches hs_scan (5.4
-// does not promise what it reports then): which expressions match it is found when the set is compiled. Bytes are bytes: no UTF-8 mode.
-// Building: management thread. Scanning: any worker, const, with its own scratch.
+// does not promise what it reports then): which expressions match it is found when the set is compiled. Bytes are
+// bytes: no UTF-8 mode. Building: management thread. Scanning: any worker, const, with its own scratch.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,8 @@ class Database {
   Database& operator=(const Database&) = delete;
   ~Database();
 
-  // Sets the bits of the expressions that match; `bits` has words() words. At least two bytes behind `text` may be read.
+  // Sets the bits of the expressions that match; `bits` has words() words. At least two bytes behind `text` may be
+  // read.
   void scan(std::string_view text, std::span<std::uint64_t> bits, hs_scratch* scratch) const;
   std::uint32_t words() const { return static_cast<std::uint32_t>(empty_matches_.size()); }
   const hs_database* get() const { return database_; }

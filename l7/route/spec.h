@@ -18,7 +18,8 @@ struct PathMatch {
   std::string value = "/";  // prefix: whole segments ("/api" is /api and /api/x, not /apix); regex: the whole path
 };
 
-// present and absent look at no value. `invert` turns the answer round; an absent field does not match, so inverted it does.
+// present and absent look at no value. `invert` turns the answer round; an absent field does not match, so inverted it
+// does.
 struct ValueMatch {
   enum class Kind : std::uint8_t { exact, prefix, suffix, contains, regex, present, absent };
   Kind kind = Kind::present;
@@ -43,9 +44,9 @@ struct FieldEdit {
   std::string name, value;
 };
 struct Redirect {
-  std::uint16_t status = 302;  // 301, 302, 303, 307, 308
-  std::string scheme, host;    // empty: the request's
-  std::uint16_t port = 0;      // 0: the request's, or the scheme's own when the scheme changes
+  std::uint16_t status = 302;               // 301, 302, 303, 307, 308
+  std::string scheme, host;                 // empty: the request's
+  std::uint16_t port = 0;                   // 0: the request's, or the scheme's own when the scheme changes
   std::optional<std::string> path, prefix;  // the whole path, or what takes the matched prefix's place
 };
 struct DirectResponse {
@@ -59,14 +60,14 @@ struct Rewrite {
 struct Timeouts {
   Nanos request{15'000'000'000};  // whole request with its retries; 0 is none
   Nanos per_try{0};
-  Nanos idle{300'000'000'000};    // of the stream
+  Nanos idle{300'000'000'000};  // of the stream
 };
 
 struct Route {
   std::string name;
   std::uint32_t id = 0;  // stable id
   PathMatch path;
-  std::string method;    // empty: any
+  std::string method;  // empty: any
   std::vector<HeaderMatch> headers;
   std::vector<QueryMatch> queries;
   // One of the three: clusters, redirect, direct.

@@ -33,9 +33,9 @@ class Search {
   const Variant* exact() {
     if (!host_.exact_paths) return nullptr;
     const std::uint32_t host = static_cast<std::uint32_t>(&host_ - parts_.hosts.data());
-    const ExactPath* found = parts_.exact_index.find(parts_.exact, hash_text(request_.path, host), [&](const ExactPath& path) {
-      return path.host == host && path.path == request_.path;
-    });
+    const ExactPath* found =
+        parts_.exact_index.find(parts_.exact, hash_text(request_.path, host),
+                                [&](const ExactPath& path) { return path.host == host && path.path == request_.path; });
     return found ? first_fitting(found->variants) : nullptr;
   }
 
@@ -81,7 +81,8 @@ class Search {
 
   bool fits(const Variant& variant) {
     if (!variant.method.empty() && variant.method != request_.method) return false;
-    for (const Condition& condition : std::span{parts_.conditions}.subspan(variant.conditions.first, variant.conditions.count))
+    for (const Condition& condition :
+         std::span{parts_.conditions}.subspan(variant.conditions.first, variant.conditions.count))
       if (holds(condition) == condition.invert) return false;
     return true;
   }
@@ -95,7 +96,7 @@ class Search {
       there = found.has_value();
       if (there) value = *found;
     } else {
-      const http::Field* field = !request_.head                               ? nullptr
+      const http::Field* field = !request_.head                          ? nullptr
                                  : condition.known != http::Known::other ? request_.head->find(condition.known)
                                                                          : request_.head->find(condition.name);
       there = field != nullptr;
@@ -138,12 +139,14 @@ const Host* host_of(const TableParts& parts, std::string_view authority) {
   std::string_view host{buffer, given.size()};
   if (host.ends_with('.') && host.size() > 1) host.remove_suffix(1);
   const auto named = [&](std::string_view name) { return [name](const HostName& each) { return each.name == name; }; };
-  if (const HostName* found = parts.name_index.find(parts.names, hash_text(host, 0), named(host))) return at(found->host);
+  if (const HostName* found = parts.name_index.find(parts.names, hash_text(host, 0), named(host)))
+    return at(found->host);
   if (!parts.suffixes.empty())
     for (std::size_t dot = host.find('.'); dot != std::string_view::npos; dot = host.find('.', dot + 1)) {
       if (dot == 0) continue;  // an empty label is none
       const std::string_view suffix = host.substr(dot + 1);
-      if (const HostName* found = parts.suffix_index.find(parts.suffixes, hash_text(suffix, 0), named(suffix))) return at(found->host);
+      if (const HostName* found = parts.suffix_index.find(parts.suffixes, hash_text(suffix, 0), named(suffix)))
+        return at(found->host);
     }
   return at(parts.any_host);
 }
@@ -184,12 +187,15 @@ std::size_t Table::bytes() const {
   for (const auto& list : p.edits) edits += of(list);
   return p.arena.bytes() + of(p.routes) + of(p.clusters) + p.extras.size() * sizeof(RouteExtras) + edits + of(p.hosts) +
          of(p.names) + of(p.suffixes) + of(p.variants) + of(p.conditions) + of(p.exact) + of(p.nodes) + of(p.fields) +
-         of(p.pattern_variants) + p.name_index.bytes() + p.suffix_index.bytes() + p.exact_index.bytes() + p.node_index.bytes();
+         of(p.pattern_variants) + p.name_index.bytes() + p.suffix_index.bytes() + p.exact_index.bytes() +
+         p.node_index.bytes();
 }
 
 Scratch::Scratch() = default;
 Scratch::Scratch(Scratch&& o) noexcept
-    : hyperscan_(std::exchange(o.hyperscan_, nullptr)), matched_(std::move(o.matched_)), scanned_(std::move(o.scanned_)) {}
+    : hyperscan_(std::exchange(o.hyperscan_, nullptr)),
+      matched_(std::move(o.matched_)),
+      scanned_(std::move(o.scanned_)) {}
 Scratch& Scratch::operator=(Scratch&& o) noexcept {
   std::swap(hyperscan_, o.hyperscan_);
   matched_ = std::move(o.matched_);

@@ -1,9 +1,9 @@
 // table.h - which route a request takes: one immutable table for all virtual hosts of a listener.
-// Host: exact, then the longest suffix wildcard (*.suffix: one label or more in front), then *. There is no falling back from a
-// host that has no fitting route. Within a host: exact path, regex path, longest prefix; then method given, number of header
-// matches, number of query matches, order in the policy. (Gateway API leaves the place of regexes open; as nginx and Envoy
-// Gateway do, they stand before prefixes, so that a catch-all "/" does not hide them.)
-// Exact hosts and paths are found by hash, prefixes by a trie of segments, regular expressions by Hyperscan: one database per
+// Host: exact, then the longest suffix wildcard (*.suffix: one label or more in front), then *. There is no falling
+// back from a host that has no fitting route. Within a host: exact path, regex path, longest prefix; then method given,
+// number of header matches, number of query matches, order in the policy. (Gateway API leaves the place of regexes
+// open; as nginx and Envoy Gateway do, they stand before prefixes, so that a catch-all "/" does not hide them.) Exact
+// hosts and paths are found by hash, prefixes by a trie of segments, regular expressions by Hyperscan: one database per
 // (host, field), scanned at most once a request. Built by compile.h; read by every worker, each with its own Scratch.
 #pragma once
 
@@ -39,7 +39,7 @@ struct RouteExtras {
   std::span<const http::FieldEdit> request_fields, response_fields;
 };
 struct Route {
-  std::uint32_t id = 0;    // stable ids
+  std::uint32_t id = 0;  // stable ids
   std::uint32_t host = 0;
   std::uint32_t total_weight = 0;
   std::uint32_t prefix_size = 0;  // bytes of the path that a prefix route matched on; 0 for "/" and other kinds
@@ -53,8 +53,8 @@ struct Route {
   std::uint32_t choose(std::uint32_t random) const;
 };
 
-// What a route may look at. `host` with or without port, any case; `path` normalised and without query. Behind each view at
-// least two more bytes may be read (Hyperscan).
+// What a route may look at. `host` with or without port, any case; `path` normalised and without query. Behind each
+// view at least two more bytes may be read (Hyperscan).
 struct RequestView {
   std::string_view host, path, query, method;
   const http::Head* head = nullptr;
@@ -64,8 +64,8 @@ RequestView view_of(const http::Head& head);
 class Table;
 struct TableParts;
 
-// What one worker needs to look things up: Hyperscan's scratch and the bits of patterns that matched. Made by management
-// for all tables of a generation before it is published, and kept as long as them.
+// What one worker needs to look things up: Hyperscan's scratch and the bits of patterns that matched. Made by
+// management for all tables of a generation before it is published, and kept as long as them.
 class Scratch {
  public:
   Scratch();
@@ -79,8 +79,8 @@ class Scratch {
  private:
   friend class Table;
   hs_scratch* hyperscan_ = nullptr;
-  std::vector<std::uint64_t> matched_;      // bits of the patterns that matched, all fields of one host behind each other
-  std::vector<std::uint8_t> scanned_;       // by field of the host
+  std::vector<std::uint64_t> matched_;  // bits of the patterns that matched, all fields of one host behind each other
+  std::vector<std::uint8_t> scanned_;   // by field of the host
 };
 // One for each worker, fitting all these tables; fewer than asked when memory ran out.
 std::vector<Scratch> make_scratches(std::span<const Table* const> tables, unsigned workers);

@@ -9,7 +9,8 @@ namespace {
 const policy::Endpoint* by_stride(const policy::EndpointGroup& group, std::uint64_t& turn) {
   const std::size_t n = group.endpoints.size();
   std::uint64_t heaviest = 0;
-  for (const policy::Endpoint& endpoint : group.endpoints) heaviest = std::max<std::uint64_t>(heaviest, endpoint.weight);
+  for (const policy::Endpoint& endpoint : group.endpoints)
+    heaviest = std::max<std::uint64_t>(heaviest, endpoint.weight);
   // In round r, endpoint i is passed over unless (r * weight) mod heaviest wraps: it is chosen weight times in heaviest
   // rounds, evenly spread. The heaviest is chosen in every round, so that this ends within one round.
   for (;;) {

@@ -31,8 +31,10 @@ void UpstreamPool::give(Connection& connection) {
 void UpstreamPool::remove(Connection& connection) {
   if (!connection.idle) return;
   EndpointState& endpoint = endpoints_[connection.object];
-  (connection.idle_previous == none ? endpoint.newest : connections_[connection.idle_previous].idle_next) = connection.idle_next;
-  (connection.idle_next == none ? endpoint.oldest : connections_[connection.idle_next].idle_previous) = connection.idle_previous;
+  (connection.idle_previous == none ? endpoint.newest : connections_[connection.idle_previous].idle_next) =
+      connection.idle_next;
+  (connection.idle_next == none ? endpoint.oldest : connections_[connection.idle_next].idle_previous) =
+      connection.idle_previous;
   connection.idle_next = connection.idle_previous = none;
   connection.idle = false;
   --endpoint.idle;

@@ -1,7 +1,7 @@
-// pool.h - the upstream connections of one worker: idle ones by endpoint, and requests that wait for a connection slot of
-// their cluster. Limits count over the node (dataplane/base/permit); what is here is one worker's share of the bookkeeping.
-// An idle connection is taken last in, first out, so that the others may grow old and go. State is indexed by stable id; an id
-// with a new generation starts afresh.
+// pool.h - the upstream connections of one worker: idle ones by endpoint, and requests that wait for a connection slot
+// of their cluster. Limits count over the node (dataplane/base/permit); what is here is one worker's share of the
+// bookkeeping. An idle connection is taken last in, first out, so that the others may grow old and go. State is indexed
+// by stable id; an id with a new generation starts afresh.
 #pragma once
 
 #include <vector>

@@ -35,14 +35,16 @@ std::expected<Client, Failure> Client::connect(const std::string& path, std::chr
     return std::unexpected{Failure{Exit::usage, fmt::format("\"{}\" cannot be the path of a socket", path)}};
   std::memcpy(address.sun_path, path.data(), path.size());
   Client client{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), patience};
-  if (client.fd_ < 0) return std::unexpected{Failure{Exit::refused, fmt::format("no socket: {}", std::strerror(errno))}};
+  if (client.fd_ < 0)
+    return std::unexpected{Failure{Exit::refused, fmt::format("no socket: {}", std::strerror(errno))}};
   if (::connect(client.fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
     return std::unexpected{cannot_connect(path, errno)};
   fcntl(client.fd_, F_SETFL, O_NONBLOCK);
   return client;
 }
 
-Client::Client(Client&& other) noexcept : fd_(std::exchange(other.fd_, -1)), patience_(other.patience_), next_id_(other.next_id_) {}
+Client::Client(Client&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), patience_(other.patience_), next_id_(other.next_id_) {}
 
 Client::~Client() {
   if (fd_ >= 0) close(fd_);

@@ -129,7 +129,8 @@ EndpointKey endpoint_key(std::string_view text) {
 std::uint32_t weight_of(std::string_view text) {
   std::uint32_t weight = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), weight);
-  if (error != std::errc{} || end != text.data() + text.size()) fail(Exit::usage, fmt::format("\"{}\" is not a weight", text));
+  if (error != std::errc{} || end != text.data() + text.size())
+    fail(Exit::usage, fmt::format("\"{}\" is not a weight", text));
   return weight;
 }
 
@@ -139,7 +140,8 @@ std::pair<std::string_view, std::string_view> cut(std::string_view text, const c
   return {text.substr(0, equals), text.substr(equals + 1)};
 }
 
-// A weight alone needs the address that the endpoint has: the running policy tells, and its generation guards the delta.
+// A weight alone needs the address that the endpoint has: the running policy tells, and its generation guards the
+// delta.
 std::uint64_t look_up(Node& node, const std::vector<std::string>& weights, std::map<EndpointKey, EndpointValue>& set) {
   const Reply reply = node.ask(fb::Command::Get, [](FlatBufferBuilder& out) { return fb::CreateGet(out); });
   const fb::PolicyCopy& copy = result_of(reply, reply->result_as_PolicyCopy());
@@ -150,7 +152,8 @@ std::uint64_t look_up(Node& node, const std::vector<std::string>& weights, std::
     if (!fb::VerifyPolicyBuffer(verifier)) fail(Exit::no_answer, "the node sent a policy that cannot be read");
     if (const auto* endpoints = fb::GetPolicy(bytes.data())->endpoints())
       for (const fb::Endpoint* e : *endpoints)
-        if (e->cluster() && e->name() && e->address()) addresses[{e->cluster()->str(), e->name()->str()}] = e->address()->str();
+        if (e->cluster() && e->name() && e->address())
+          addresses[{e->cluster()->str(), e->name()->str()}] = e->address()->str();
   }
   for (const std::string& text : weights) {
     const auto [name, weight] = cut(text, "CLUSTER/NAME=WEIGHT");
@@ -167,11 +170,13 @@ void endpoints(const Options& o) {
   for (const std::string& text : o.set) {
     const auto [name, value] = cut(text, "CLUSTER/NAME=ADDRESS:PORT[,WEIGHT]");
     const std::size_t comma = value.find(',');
-    set[endpoint_key(name)] = {std::string{value.substr(0, comma)}, comma == value.npos ? 1 : weight_of(value.substr(comma + 1))};
+    set[endpoint_key(name)] = {std::string{value.substr(0, comma)},
+                               comma == value.npos ? 1 : weight_of(value.substr(comma + 1))};
   }
   std::vector<EndpointKey> remove;
   for (const std::string& text : o.remove) remove.push_back(endpoint_key(text));
-  if (set.empty() && remove.empty() && o.weight.empty()) fail(Exit::usage, "nothing to do: give --set, --weight or --remove");
+  if (set.empty() && remove.empty() && o.weight.empty())
+    fail(Exit::usage, "nothing to do: give --set, --weight or --remove");
   Node node{o};
   std::uint64_t generation = o.if_generation;
   if (!o.weight.empty()) {
@@ -181,9 +186,11 @@ void endpoints(const Options& o) {
   const Reply reply = node.ask(fb::Command::EndpointDelta, [&](FlatBufferBuilder& out) {
     std::vector<flatbuffers::Offset<fb::Endpoint>> sets;
     for (const auto& [key, value] : set)
-      sets.push_back(fb::CreateEndpointDirect(out, key.cluster.c_str(), key.name.c_str(), value.address.c_str(), value.weight));
+      sets.push_back(
+          fb::CreateEndpointDirect(out, key.cluster.c_str(), key.name.c_str(), value.address.c_str(), value.weight));
     std::vector<flatbuffers::Offset<fb::EndpointName>> names;
-    for (const EndpointKey& key : remove) names.push_back(fb::CreateEndpointNameDirect(out, key.cluster.c_str(), key.name.c_str()));
+    for (const EndpointKey& key : remove)
+      names.push_back(fb::CreateEndpointNameDirect(out, key.cluster.c_str(), key.name.c_str()));
     return fb::CreateEndpointDeltaDirect(out, &sets, &names, generation);
   });
   show(o, result_of(reply, reply->result_as_Applied()), "Applied", false);
@@ -221,9 +228,8 @@ void stats(const Options& o) {
     for (const fb::ObjectKind kind : fb::EnumValuesObjectKind())
       if (name == fb::EnumNameObjectKind(kind)) kinds.push_back(kind);
   const auto fetch = [&] {
-    return node.ask(fb::Command::Stats, [&](FlatBufferBuilder& out) {
-      return fb::CreateStats(out, out.CreateVector(kinds));
-    });
+    return node.ask(fb::Command::Stats,
+                    [&](FlatBufferBuilder& out) { return fb::CreateStats(out, out.CreateVector(kinds)); });
   };
   std::optional<Reply> before;
   if (o.watch) stop_on_interrupt();
@@ -249,7 +255,9 @@ void stats(const Options& o) {
 
 void flows(const Options& o) {
   Node node{o};
-  const Reply reply = node.ask(fb::Command::Flows, [&](FlatBufferBuilder& out) { return fb::CreateFlowsDirect(out, o.service.c_str(), o.limit); });
+  const Reply reply = node.ask(fb::Command::Flows, [&](FlatBufferBuilder& out) {
+    return fb::CreateFlowsDirect(out, o.service.c_str(), o.limit);
+  });
   show(o, result_of(reply, reply->result_as_FlowsReport()), "FlowsReport");
 }
 
@@ -299,7 +307,8 @@ std::uint8_t protocol_number(const std::string& text) {
   if (const auto found = known.find(text); found != known.end()) return found->second;
   std::uint8_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{} || end != text.data() + text.size() || number == 0) fail(Exit::usage, fmt::format("\"{}\" is not a protocol", text));
+  if (error != std::errc{} || end != text.data() + text.size() || number == 0)
+    fail(Exit::usage, fmt::format("\"{}\" is not a protocol", text));
   return number;
 }
 
@@ -311,7 +320,9 @@ void trace(const Options& o) {
   });
   stop_on_interrupt();
   const auto until = std::chrono::steady_clock::now() + in_ms(o.wait_s);
-  const auto read = [&] { return node.ask(fb::Command::TraceRead, [](FlatBufferBuilder& out) { return fb::CreateTraceRead(out); }); };
+  const auto read = [&] {
+    return node.ask(fb::Command::TraceRead, [](FlatBufferBuilder& out) { return fb::CreateTraceRead(out); });
+  };
   while (!interrupted && std::chrono::steady_clock::now() < until) {
     const Reply reply = read();
     if (result_of(reply, reply->result_as_TraceReport()).waiting() == 0) break;
@@ -333,8 +344,12 @@ void log(const Options& o) {
 }
 
 constexpr std::pair<std::string_view, void (*)(const Options&)> commands[] = {
-    {"apply", apply},       {"connections", connections}, {"drain", drain}, {"endpoints", endpoints}, {"flows", flows}, {"get", get},
-    {"log", log},           {"services", services},       {"stats", stats}, {"status", status},       {"trace", trace},
+    {"apply", apply}, {"connections", connections},
+    {"drain", drain}, {"endpoints", endpoints},
+    {"flows", flows}, {"get", get},
+    {"log", log},     {"services", services},
+    {"stats", stats}, {"status", status},
+    {"trace", trace},
 };
 
 }  // namespace
@@ -347,9 +362,7 @@ Exit run(const std::string& command, const Options& options, const CLI::App& app
   try {
     for (const auto& [name, act] : commands)
       if (name == command) act(options);
-  } catch (const Ended& ended) {
-    return ended.code;
-  } catch (const std::exception& error) {
+  } catch (const Ended& ended) { return ended.code; } catch (const std::exception& error) {
     fmt::print(stderr, "sluicectl: {}\n", error.what());
     return Exit::refused;
   }

@@ -11,17 +11,22 @@ namespace {
 // What every command that speaks to the node takes.
 CLI::App* speaking(CLI::App& app, Options& o, const char* name, const char* help) {
   CLI::App* sub = app.add_subcommand(name, help);
-  sub->add_option("--socket", o.socket, "the node's socket; SLUICE_SOCKET in the environment names another default")->capture_default_str();
-  sub->add_option("--timeout", o.timeout_s, "seconds to wait for an answer")->capture_default_str()->check(CLI::Range(0.001, 86400.0));
+  sub->add_option("--socket", o.socket, "the node's socket; SLUICE_SOCKET in the environment names another default")
+      ->capture_default_str();
+  sub->add_option("--timeout", o.timeout_s, "seconds to wait for an answer")
+      ->capture_default_str()
+      ->check(CLI::Range(0.001, 86400.0));
   sub->add_flag("--json", o.json, "print JSON instead of text");
   return sub;
 }
 
 void describe_policy(CLI::App& app, Options& o) {
   CLI::App* apply = speaking(app, o, "apply", "Apply a whole policy; what does not change goes on undisturbed");
-  apply->add_option("FILE", o.file,
-                    "JSON for the schema of docs/policy.md, or a finished Policy buffer; - is standard input. In JSON, chain_pem "
-                    "and key_pem may be \"@path\": the text of that file, relative to FILE")
+  apply
+      ->add_option(
+          "FILE", o.file,
+          "JSON for the schema of docs/policy.md, or a finished Policy buffer; - is standard input. In JSON, chain_pem "
+          "and key_pem may be \"@path\": the text of that file, relative to FILE")
       ->required();
   apply->add_flag("-n,--dry-run", o.dry_run, "check and compile it, say what would change, publish nothing");
   apply->add_option("--if-generation", o.if_generation, "refuse unless this generation runs");
@@ -40,9 +45,12 @@ void describe_policy(CLI::App& app, Options& o) {
 void describe_views(CLI::App& app, Options& o) {
   speaking(app, o, "status", "Version, policy generation, workers and ports");
 
-  CLI::App* stats = speaking(app, o, "stats", "Counters of the workers and of listeners, routes, clusters, endpoints, services");
+  CLI::App* stats =
+      speaking(app, o, "stats", "Counters of the workers and of listeners, routes, clusters, endpoints, services");
   stats->add_flag("-w,--watch", o.watch, "again and again, with rates, until interrupted");
-  stats->add_option("--interval", o.interval_s, "seconds between two rounds of --watch")->capture_default_str()->check(CLI::Range(0.05, 3600.0));
+  stats->add_option("--interval", o.interval_s, "seconds between two rounds of --watch")
+      ->capture_default_str()
+      ->check(CLI::Range(0.05, 3600.0));
   stats->add_option("--rounds", o.rounds, "end --watch after so many; 0: never");
   stats->add_flag("-a,--all", o.all, "counters that are 0 as well");
   stats->add_option("-k,--kind", o.kinds, "only objects of this kind; may be given again")
@@ -68,12 +76,17 @@ void describe_actions(CLI::App& app, Options& o) {
   trace->add_option("--port", o.port, "port of either end");
   trace->add_option("--protocol", o.protocol, "tcp, udp, icmp, icmp6 or a number");
   trace->add_option("--ingress", o.ingress, "name of the node's port that they come in by");
-  trace->add_option("--wait", o.wait_s, "seconds to wait for them")->capture_default_str()->check(CLI::Range(0.0, 86400.0));
+  trace->add_option("--wait", o.wait_s, "seconds to wait for them")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 86400.0));
 
   CLI::App* log = speaking(app, o, "log", "Set the level of the node's log, live");
-  log->add_option("LEVEL", o.level, "debug, info, warning or error")->required()->check(CLI::IsMember({"debug", "info", "warning", "error"}));
+  log->add_option("LEVEL", o.level, "debug, info, warning or error")
+      ->required()
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
 
-  CLI::App* completion = app.add_subcommand("completion", "Print shell completion: source <(sluicectl completion bash)");
+  CLI::App* completion =
+      app.add_subcommand("completion", "Print shell completion: source <(sluicectl completion bash)");
   completion->add_option("SHELL", o.shell, "bash")->required()->check(CLI::IsMember({"bash"}));
 }
 
@@ -84,14 +97,17 @@ void describe(CLI::App& app, Options& options) {
   app.description("The operator's hand on a Sluice node");
   app.require_subcommand(1);
   app.fallthrough();
-  app.add_option("--socket", options.socket, "the node's socket; SLUICE_SOCKET in the environment names another default")->capture_default_str();
+  app.add_option("--socket", options.socket,
+                 "the node's socket; SLUICE_SOCKET in the environment names another default")
+      ->capture_default_str();
   app.add_option("--timeout", options.timeout_s, "seconds to wait for an answer")->capture_default_str();
   app.add_flag("--json", options.json, "print JSON instead of text");
   describe_policy(app, options);
   describe_views(app, options);
   describe_actions(app, options);
   std::string footer = "Exit codes:\n";
-  for (const ExitMeaning& meaning : exit_meanings) footer += fmt::format("  {}  {}\n", static_cast<int>(meaning.code), meaning.text);
+  for (const ExitMeaning& meaning : exit_meanings)
+    footer += fmt::format("  {}  {}\n", static_cast<int>(meaning.code), meaning.text);
   app.footer(footer);
 }
 

@@ -52,7 +52,8 @@ std::string json_string(std::string_view text) {
   return out + '"';
 }
 
-// Walks JSON as FlatBuffers takes it (comments, keys without quotes) far enough to tell strings from what surrounds them.
+// Walks JSON as FlatBuffers takes it (comments, keys without quotes) far enough to tell strings from what surrounds
+// them.
 class Walk {
  public:
   explicit Walk(std::string_view text) : text_(text) {}
@@ -100,13 +101,15 @@ class Walk {
 
 }  // namespace
 
-std::expected<std::string, std::string> resolve_files(std::string_view json, const std::string& name, const std::string& folder) {
+std::expected<std::string, std::string> resolve_files(std::string_view json, const std::string& name,
+                                                      const std::string& folder) {
   std::string out;
   std::size_t copied = 0;
   enum class Seen : std::uint8_t { nothing, key, colon } seen = Seen::nothing;
   Walk walk{json};
   for (auto piece = walk.next(); piece != Walk::Piece::end; piece = walk.next()) {
-    if (piece != Walk::Piece::other && (walk.piece() == "chain_pem" || walk.piece() == "key_pem") && seen != Seen::colon) {
+    if (piece != Walk::Piece::other && (walk.piece() == "chain_pem" || walk.piece() == "key_pem") &&
+        seen != Seen::colon) {
       seen = Seen::key;
     } else if (piece == Walk::Piece::other && walk.piece() == ":" && seen == Seen::key) {
       seen = Seen::colon;
@@ -128,7 +131,8 @@ std::expected<std::string, std::string> resolve_files(std::string_view json, con
   return out + std::string{json.substr(std::min(copied, json.size()))};
 }
 
-std::expected<Bytes, std::string> parse_policy(std::string_view json, const std::string& name, const std::string& folder) {
+std::expected<Bytes, std::string> parse_policy(std::string_view json, const std::string& name,
+                                               const std::string& folder) {
   const auto text = resolve_files(json, name, folder);
   if (!text) return std::unexpected{text.error()};
   if (text->find('\0') != text->npos) return std::unexpected{fmt::format("{}: neither JSON nor a Policy buffer", name)};
@@ -167,7 +171,8 @@ std::string table_json(const void* table, const std::string& name, bool lines) {
   control.replace(control.find(include), include.size(), "");
   parse_schema(parser, control);
   std::string text;
-  if (!GenerateTextFromTable(parser, table, "sluice.fb." + name, &text)) throw std::runtime_error{"the reply holds text that is not UTF-8"};
+  if (!GenerateTextFromTable(parser, table, "sluice.fb." + name, &text))
+    throw std::runtime_error{"the reply holds text that is not UTF-8"};
   if (!text.ends_with('\n')) text += '\n';
   return text;
 }

@@ -74,19 +74,22 @@ std::string ports_text(std::uint16_t first, std::uint16_t last) {
 }  // namespace
 
 std::string print_refusal(const fb::Reply& reply) {
-  std::string out = fmt::format("{}: {}\n", fb::EnumNameOutcome(reply.outcome()),
-                                reply.message() && reply.message()->size() ? reply.message()->str() : "the node gives no reason");
+  std::string out =
+      fmt::format("{}: {}\n", fb::EnumNameOutcome(reply.outcome()),
+                  reply.message() && reply.message()->size() ? reply.message()->str() : "the node gives no reason");
   for_each(reply.faults(), [&](const fb::Fault& fault) { out += fault_line(fault); });
   return out;
 }
 
 std::string print(const fb::Applied& applied, bool dry_run) {
-  std::string out = dry_run ? fmt::format("generation {} would change so ({} ms):\n", applied.generation(), applied.took_ms())
-                            : fmt::format("generation {} runs ({} ms)\n", applied.generation(), applied.took_ms());
+  std::string out =
+      dry_run ? fmt::format("generation {} would change so ({} ms):\n", applied.generation(), applied.took_ms())
+              : fmt::format("generation {} runs ({} ms)\n", applied.generation(), applied.took_ms());
   std::size_t changes = 0;
   for_each(applied.changes(), [&](const fb::Change& change) {
     ++changes;
-    out += fmt::format("  {} {} {}\n", fb::EnumNameChangeKind(change.kind()), text_of(change.object()), text_of(change.name()));
+    out += fmt::format("  {} {} {}\n", fb::EnumNameChangeKind(change.kind()), text_of(change.object()),
+                       text_of(change.name()));
   });
   if (applied.more_changes()) out += fmt::format("  and {} more\n", applied.more_changes());
   if (changes == 0) out += "  no change\n";
@@ -95,29 +98,42 @@ std::string print(const fb::Applied& applied, bool dry_run) {
 }
 
 std::string print(const fb::StatusReport& s) {
-  std::string out = fmt::format("sluiced {} ({}), pid {}, up {}{}\n", text_of(s.version()), text_of(s.commit()), s.pid(),
-                                duration_text(s.uptime_ms()), s.draining() ? ", DRAINING" : "");
+  std::string out = fmt::format("sluiced {} ({}), pid {}, up {}{}\n", text_of(s.version()), text_of(s.commit()),
+                                s.pid(), duration_text(s.uptime_ms()), s.draining() ? ", DRAINING" : "");
   out += s.generation() ? fmt::format("policy generation {}, applied {}, {} snapshot(s) alive\n", s.generation(),
                                       time_text(s.applied_unix_ms()), s.snapshots_alive())
                         : "no policy was applied yet\n";
   if (s.store_error() && s.store_error()->size()) out += fmt::format("NOT KEPT ON DISK: {}\n", s.store_error()->str());
-  out += fmt::format("{} listener(s), {} route(s), {} cluster(s), {} endpoint(s), {} service(s)\n\n", s.listeners(), s.routes(),
-                     s.clusters(), s.endpoints(), s.services());
-  Table workers{{{"WORKER", right}, {"CPU", right}, {"BUSY", right}, {"CONNECTIONS", right}, {"FLOWS", right}, {"BUFFERS FREE", right}}};
+  out += fmt::format("{} listener(s), {} route(s), {} cluster(s), {} endpoint(s), {} service(s)\n\n", s.listeners(),
+                     s.routes(), s.clusters(), s.endpoints(), s.services());
+  Table workers{{{"WORKER", right},
+                 {"CPU", right},
+                 {"BUSY", right},
+                 {"CONNECTIONS", right},
+                 {"FLOWS", right},
+                 {"BUFFERS FREE", right}}};
   for_each(s.workers(), [&](const fb::WorkerStatus& w) {
-    workers.row({std::to_string(w.worker()), std::to_string(w.core()), share(w.busy_tsc(), w.total_tsc()), grouped(w.connections()),
-                 grouped(w.flows()), grouped(w.packet_buffers_free())});
+    workers.row({std::to_string(w.worker()), std::to_string(w.core()), share(w.busy_tsc(), w.total_tsc()),
+                 grouped(w.connections()), grouped(w.flows()), grouped(w.packet_buffers_free())});
   });
   Table ports{{{"PORT"}, {"DRIVER"}, {"QUEUES", right}, {"MAC"}, {"MTU", right}, {"LINK"}, {"RSS"}, {"OFFLOADS"}}};
   for_each(s.ports(), [&](const fb::PortStatus& p) {
-    ports.row({text_of(p.name()), text_of(p.driver()), std::to_string(p.queues()), text_of(p.mac()), std::to_string(p.mtu()),
-               p.link_up() ? "up" : "down", p.rss() ? "yes" : "no", joined(p.offloads())});
+    ports.row({text_of(p.name()), text_of(p.driver()), std::to_string(p.queues()), text_of(p.mac()),
+               std::to_string(p.mtu()), p.link_up() ? "up" : "down", p.rss() ? "yes" : "no", joined(p.offloads())});
   });
   return out + workers.text() + '\n' + ports.text();
 }
 
 std::string print(const fb::ServicesReport& services) {
-  Table table{{{"SERVICE"}, {"ADDRESS"}, {"PROTO"}, {"PORT"}, {"CLUSTER"}, {"BACKEND"}, {"AT"}, {"WEIGHT", right}, {"ACTIVE", right},
+  Table table{{{"SERVICE"},
+               {"ADDRESS"},
+               {"PROTO"},
+               {"PORT"},
+               {"CLUSTER"},
+               {"BACKEND"},
+               {"AT"},
+               {"WEIGHT", right},
+               {"ACTIVE", right},
                {"FLOWS", right}}};
   for_each(services.services(), [&](const fb::ServiceStatus& s) {
     std::vector<std::string> head = {text_of(s.name()), text_of(s.address()), std::string{name_of(s.protocol())},
@@ -129,7 +145,8 @@ std::string print(const fb::ServicesReport& services) {
       head.assign(head.size(), "");
     };
     for_each(s.backends(), [&](const fb::BackendStatus& b) {
-      add({text_of(b.name()), text_of(b.address()), std::to_string(b.weight()), grouped(b.active_flows()), grouped(b.flows())});
+      add({text_of(b.name()), text_of(b.address()), std::to_string(b.weight()), grouped(b.active_flows()),
+           grouped(b.flows())});
     });
     if (!s.backends() || s.backends()->size() == 0) add({"(none)", "", "", "", ""});
   });
@@ -137,29 +154,53 @@ std::string print(const fb::ServicesReport& services) {
 }
 
 std::string print(const fb::FlowsReport& flows) {
-  Table table{{{"W", right}, {"SERVICE"}, {"PROTO"}, {"CLIENT"}, {"DESTINATION"}, {"SOURCE"}, {"BACKEND"}, {"AT"}, {"STATE"},
-               {"IDLE", right}, {"PACKETS IN/OUT", right}, {"BYTES IN/OUT", right}}};
+  Table table{{{"W", right},
+               {"SERVICE"},
+               {"PROTO"},
+               {"CLIENT"},
+               {"DESTINATION"},
+               {"SOURCE"},
+               {"BACKEND"},
+               {"AT"},
+               {"STATE"},
+               {"IDLE", right},
+               {"PACKETS IN/OUT", right},
+               {"BYTES IN/OUT", right}}};
   std::size_t listed = 0;
   for_each(flows.flows(), [&](const fb::FlowStatus& f) {
     ++listed;
-    table.row({std::to_string(f.worker()), text_of(f.service()), std::string{name_of(f.protocol())}, text_of(f.client()),
-               text_of(f.destination()), text_of(f.source()), text_of(f.backend_name()), text_of(f.backend()), text_of(f.state()),
-               duration_text(f.idle_ms()), fmt::format("{}/{}", f.packets_in(), f.packets_out()),
+    table.row({std::to_string(f.worker()), text_of(f.service()), std::string{name_of(f.protocol())},
+               text_of(f.client()), text_of(f.destination()), text_of(f.source()), text_of(f.backend_name()),
+               text_of(f.backend()), text_of(f.state()), duration_text(f.idle_ms()),
+               fmt::format("{}/{}", f.packets_in(), f.packets_out()),
                fmt::format("{}/{}", f.bytes_in(), f.bytes_out())});
   });
   return table.text() + fmt::format("{} of {} flow(s)\n", listed, flows.total());
 }
 
 std::string print(const fb::ConnectionsReport& connections) {
-  Table table{{{"W", right}, {"SIDE"}, {"OF"}, {"LOCAL"}, {"REMOTE"}, {"STATE"}, {"TLS"}, {"AGE", right}, {"IDLE", right},
-               {"IN", right}, {"OUT", right}, {"CWND", right}, {"RTT", right}, {"RETX", right}}};
+  Table table{{{"W", right},
+               {"SIDE"},
+               {"OF"},
+               {"LOCAL"},
+               {"REMOTE"},
+               {"STATE"},
+               {"TLS"},
+               {"AGE", right},
+               {"IDLE", right},
+               {"IN", right},
+               {"OUT", right},
+               {"CWND", right},
+               {"RTT", right},
+               {"RETX", right}}};
   std::size_t listed = 0;
   for_each(connections.connections(), [&](const fb::ConnectionStatus& c) {
     ++listed;
-    table.row({std::to_string(c.worker()), text_of(c.side()), text_of(c.object()), text_of(c.local()), text_of(c.remote()),
-               text_of(c.state()), c.tls() && c.tls()->size() ? c.tls()->str() : "-", duration_text(c.age_ms()),
-               duration_text(c.idle_ms()), grouped(c.bytes_in()), grouped(c.bytes_out()), grouped(c.congestion_window()),
-               fmt::format("{}us", c.smoothed_rtt_us()), std::to_string(c.retransmissions())});
+    table.row({std::to_string(c.worker()), text_of(c.side()), text_of(c.object()), text_of(c.local()),
+               text_of(c.remote()), text_of(c.state()), c.tls() && c.tls()->size() ? c.tls()->str() : "-",
+               duration_text(c.age_ms()), duration_text(c.idle_ms()), grouped(c.bytes_in()), grouped(c.bytes_out()),
+               grouped(c.congestion_window()), fmt::format("{}us", c.smoothed_rtt_us()),
+               std::to_string(c.retransmissions())});
   });
   return table.text() + fmt::format("{} of {} connection(s)\n", listed, connections.total());
 }
@@ -193,14 +234,17 @@ struct Rates {
   }
 };
 
-std::string object_key(const fb::ObjectStats& o) { return fmt::format("{}/{}", fb::EnumNameObjectKind(o.kind()), text_of(o.name())); }
+std::string object_key(const fb::ObjectStats& o) {
+  return fmt::format("{}/{}", fb::EnumNameObjectKind(o.kind()), text_of(o.name()));
+}
 
 Rates rates_since(const fb::StatsReport* before, double seconds) {
   Rates rates;
   if (!before) return rates;
   rates.seconds = seconds;
   for_each(before->counters(), [&](const fb::CounterValue& c) { rates.before[text_of(c.name())] = c.value(); });
-  for_each(before->objects(), [&](const fb::ObjectStats& o) { rates.before[object_key(o)] = o.requests() + o.connections(); });
+  for_each(before->objects(),
+           [&](const fb::ObjectStats& o) { rates.before[object_key(o)] = o.requests() + o.connections(); });
   return rates;
 }
 
@@ -224,16 +268,31 @@ Table counters_table(const fb::StatsReport& stats, bool all, const Rates& rates)
 }
 
 Table objects_table(const fb::StatsReport& stats, const Rates& rates) {
-  std::vector<Table::Column> columns = {{"KIND"}, {"NAME"}, {"REQUESTS", right}, {"ACTIVE", right}, {"1XX", right}, {"2XX", right},
-                                        {"3XX", right}, {"4XX", right}, {"5XX", right}, {"FAILURES", right}, {"CONNECTIONS", right},
-                                        {"OPEN", right}, {"BYTES IN", right}, {"BYTES OUT", right}, {"P50", right}, {"P99", right}};
+  std::vector<Table::Column> columns = {{"KIND"},
+                                        {"NAME"},
+                                        {"REQUESTS", right},
+                                        {"ACTIVE", right},
+                                        {"1XX", right},
+                                        {"2XX", right},
+                                        {"3XX", right},
+                                        {"4XX", right},
+                                        {"5XX", right},
+                                        {"FAILURES", right},
+                                        {"CONNECTIONS", right},
+                                        {"OPEN", right},
+                                        {"BYTES IN", right},
+                                        {"BYTES OUT", right},
+                                        {"P50", right},
+                                        {"P99", right}};
   if (rates.on()) columns.push_back({"RATE", right});
   Table table{columns};
   for_each(stats.objects(), [&](const fb::ObjectStats& o) {
-    std::vector<std::string> row = {fb::EnumNameObjectKind(o.kind()), text_of(o.name()), grouped(o.requests()), grouped(o.active_requests())};
+    std::vector<std::string> row = {fb::EnumNameObjectKind(o.kind()), text_of(o.name()), grouped(o.requests()),
+                                    grouped(o.active_requests())};
     for (flatbuffers::uoffset_t i = 0; i < 5; ++i)
       row.push_back(o.responses() && i < o.responses()->size() ? grouped(o.responses()->Get(i)) : "-");
-    for (const std::uint64_t n : {o.failures(), o.connections(), o.active_connections(), o.bytes_in(), o.bytes_out()}) row.push_back(grouped(n));
+    for (const std::uint64_t n : {o.failures(), o.connections(), o.active_connections(), o.bytes_in(), o.bytes_out()})
+      row.push_back(grouped(n));
     row.push_back(quantile(o.latency(), 0.5));
     row.push_back(quantile(o.latency(), 0.99));
     if (rates.on()) row.push_back(rates.rate(object_key(o), o.requests() + o.connections()));

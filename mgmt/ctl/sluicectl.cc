@@ -12,8 +12,6 @@ int main(int argc, char** argv) {
   describe(app, options);
   try {
     app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : static_cast<int>(Exit::usage);
-  }
+  } catch (const CLI::ParseError& error) { return app.exit(error) == 0 ? 0 : static_cast<int>(Exit::usage); }
   return static_cast<int>(run(app.get_subcommands().front()->get_name(), options, app));
 }

@@ -18,7 +18,8 @@ std::string Table::text() const {
     for (std::size_t i = 0; i < widths.size(); ++i) {
       if (i) one += "  ";
       const std::string& cell = cell_of(i);
-      one += columns_[i].align == Align::right ? fmt::format("{:>{}}", cell, widths[i]) : fmt::format("{:<{}}", cell, widths[i]);
+      one += columns_[i].align == Align::right ? fmt::format("{:>{}}", cell, widths[i])
+                                               : fmt::format("{:<{}}", cell, widths[i]);
     }
     one.erase(one.find_last_not_of(' ') + 1);
     out += one + '\n';

@@ -1,7 +1,7 @@
 // covers: l4/tcp
-// fuzz_tcp.cc - sequences of segments and application calls against one stack. The input is a list of commands: a segment
-// with fields near what the connection expects, a call, or time passing. After all of it everything is closed and no
-// buffer, descriptor or connection may be left over.
+// fuzz_tcp.cc - sequences of segments and application calls against one stack. The input is a list of commands: a
+// segment with fields near what the connection expects, a call, or time passing. After all of it everything is closed
+// and no buffer, descriptor or connection may be left over.
 #include <algorithm>
 #include <optional>
 
@@ -72,7 +72,8 @@ struct Run {
   ConnId pick() { return ids.empty() ? ConnId{} : ids[in.u8() % ids.size()]; }
   void drain() {
     while (const auto got = peer.next(now)) {
-      ack = std::max(ack, got->seq + static_cast<std::uint32_t>(got->payload.size()) + (got->flags & SYN ? 1 : 0) + (got->flags & FIN ? 1 : 0));
+      ack = std::max(ack, got->seq + static_cast<std::uint32_t>(got->payload.size()) + (got->flags & SYN ? 1 : 0) +
+                              (got->flags & FIN ? 1 : 0));
       if (got->flags & SYN) ack = got->seq + 1;
       if (got->options.has_timestamps) ts = got->options.ts_value;
     }
@@ -84,8 +85,10 @@ struct Run {
     const std::uint8_t shape = in.u8(), flags = in.u8();
     Seg s;
     s.flags = shape & 1 ? flags & 0x3f : ACK;
-    s.seq = seq + (shape & 2 ? static_cast<std::uint32_t>(static_cast<std::int8_t>(in.u8())) * (shape & 4 ? 1 : 500) : 0);
-    s.ack = ack + (shape & 8 ? static_cast<std::uint32_t>(static_cast<std::int8_t>(in.u8())) * (shape & 4 ? 1 : 500) : 0);
+    s.seq =
+        seq + (shape & 2 ? static_cast<std::uint32_t>(static_cast<std::int8_t>(in.u8())) * (shape & 4 ? 1 : 500) : 0);
+    s.ack =
+        ack + (shape & 8 ? static_cast<std::uint32_t>(static_cast<std::int8_t>(in.u8())) * (shape & 4 ? 1 : 500) : 0);
     s.window = shape & 16 ? in.u16() : 65535;
     s.payload.assign(shape & 32 ? in.u16() % 1400 : 0, 'p');
     if (shape & 64) {
@@ -101,7 +104,8 @@ struct Run {
       s.options = sack;
     }
     peer.send(s, now);
-    if (!(shape & 2)) seq += static_cast<std::uint32_t>(s.payload.size()) + (s.flags & SYN ? 1 : 0) + (s.flags & FIN ? 1 : 0);
+    if (!(shape & 2))
+      seq += static_cast<std::uint32_t>(s.payload.size()) + (s.flags & SYN ? 1 : 0) + (s.flags & FIN ? 1 : 0);
   }
   void call() {
     const std::uint8_t what = in.u8() % 11;
@@ -109,7 +113,8 @@ struct Run {
     switch (what) {
       case 0: {
         Chain chain;
-        if (stack.send_room(id) && chain.append_bytes(ByteView{std::vector<std::uint8_t>(1 + in.u16() % 9000, 's')}, w.buffers))
+        if (stack.send_room(id) &&
+            chain.append_bytes(ByteView{std::vector<std::uint8_t>(1 + in.u16() % 9000, 's')}, w.buffers))
           stack.send(id, std::move(chain));
         break;
       }
@@ -123,7 +128,8 @@ struct Run {
       case 3: stack.abort(id, now); break;
       case 4: stack.release(id, now); break;
       case 5:
-        if (const auto made = stack.connect({.remote = peer.here, .local_port = static_cast<std::uint16_t>(in.u8() & 1 ? 80 : 0)}, now)) {
+        if (const auto made = stack.connect(
+                {.remote = peer.here, .local_port = static_cast<std::uint16_t>(in.u8() & 1 ? 80 : 0)}, now)) {
           ids.push_back(*made);
           peer.there.port = stack.local(*made).port;
         }

@@ -37,14 +37,16 @@ struct Outcome {
 
 // Counters that count the run itself, not what the case is about.
 bool is_about_packets(std::string_view name) {
-  return name != "turns" && name != "busy_turns" && name != "busy_tsc" && !name.starts_with("rx_") && !name.starts_with("tx_");
+  return name != "turns" && name != "busy_turns" && name != "busy_tsc" && !name.starts_with("rx_") &&
+         !name.starts_with("tx_");
 }
 
 std::string counters_text(const Counters& counters) {
   std::string text;
   for (std::size_t i = 0; i < counter_count; ++i) {
     const std::uint64_t value = counters.get(static_cast<Counter>(i));
-    if (value && is_about_packets(counter_info[i].name)) text += std::string{counter_info[i].name} + " " + std::to_string(value) + "\n";
+    if (value && is_about_packets(counter_info[i].name))
+      text += std::string{counter_info[i].name} + " " + std::to_string(value) + "\n";
   }
   return text;
 }
@@ -100,7 +102,8 @@ std::string difference(const std::string& wanted, const std::string& got) {
   for (std::string x, y;;) {
     const bool more_x = static_cast<bool>(std::getline(a, x)), more_y = static_cast<bool>(std::getline(b, y));
     if (!more_x && !more_y) return "";
-    if (more_x != more_y || x != y) return "expected \"" + (more_x ? x : "the end") + "\", got \"" + (more_y ? y : "the end") + "\"";
+    if (more_x != more_y || x != y)
+      return "expected \"" + (more_x ? x : "the end") + "\", got \"" + (more_y ? y : "the end") + "\"";
   }
 }
 

@@ -20,8 +20,9 @@ class Pieces final : public Node {
     limits.announces = false;
     host_ = std::make_unique<Host>(routes_, queue_of_port_, buffers, counters_, limits);
     egress_ = std::make_unique<tcp::HostEgress>(*host_);
-    tcp_ = std::make_unique<tcp::Stack>(tcp::Config{.connections = 64, .handshakes = 64, .time_waits = 64, .transmit_records = 256},
-                                        buffers, counters_, Nanos{1});
+    tcp_ = std::make_unique<tcp::Stack>(
+        tcp::Config{.connections = 64, .handshakes = 64, .time_waits = 64, .transmit_records = 256}, buffers, counters_,
+        Nanos{1});
     forwarder_ = std::make_unique<Forwarder>(Forwarder::Config{.flows = 256}, addresses_, stats_, counters_);
     for (const Interface& i : routes_.interfaces()) exception_ = exception_ || i.exception_port != no_port;
   }
@@ -74,7 +75,8 @@ class Pieces final : public Node {
       return;
     }
     const std::size_t good = parse({burst.data(), n}, true, counters_);
-    const SteerTables tables{.services = services_, .listeners = listeners_, .addresses = addresses_, .exception_port = exception_};
+    const SteerTables tables{
+        .services = services_, .listeners = listeners_, .addresses = addresses_, .exception_port = exception_};
     steer({burst.data(), good}, tables, lanes_, counters_);
     for (Packet& packet : lanes_.host.packets()) to_host(std::move(packet), now);
     for (Packet& packet : lanes_.local.packets()) tcp_->input(std::move(packet), now);
@@ -85,7 +87,8 @@ class Pieces final : public Node {
 
   void to_host(Packet packet, Nanos now) {
     if (packet.meta().protocol == Protocol::tcp) tcp_->input(std::move(packet), now);
-    else if (packet.meta().protocol == Protocol::udp) host_->refuse(std::move(packet), IcmpError::port_unreachable, 0, now);
+    else if (packet.meta().protocol == Protocol::udp)
+      host_->refuse(std::move(packet), IcmpError::port_unreachable, 0, now);
     else host_->input(std::move(packet), now);
   }
 

@@ -1,6 +1,6 @@
-// node.h - the unit under test of golden cases: a node with in-memory ports. Frames in by port, frames out by port, a turn
-// at a time, the time given. Today it is parse, steer, host, forwarder and the TCP stack put together as Pipeline::turn
-// does; nothing of a case depends on what stands behind this face.
+// node.h - the unit under test of golden cases: a node with in-memory ports. Frames in by port, frames out by port, a
+// turn at a time, the time given. Today it is parse, steer, host, forwarder and the TCP stack put together as
+// Pipeline::turn does; nothing of a case depends on what stands behind this face.
 #pragma once
 
 #include <memory>
@@ -9,8 +9,8 @@
 
 #include "dataplane/net/host.h"
 #include "l4/forward.h"
-#include "l4/tcp/stack.h"
 #include "l4/tcp/host_egress.h"
+#include "l4/tcp/stack.h"
 #include "tests/support/packet_text.h"
 
 namespace sluice::test {

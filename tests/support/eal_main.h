@@ -14,8 +14,8 @@ namespace sluice::test {
 // Starts EAL under a prefix of its own; stop_eal() removes its runtime folder.
 inline bool start_eal(const char* program, const char* memory_mib = "256") {
   const std::string prefix = "--file-prefix=sluice-test-" + std::to_string(getpid());
-  const char* eal[] = {program, "--no-huge", "--no-shconf", "--no-pci", "--no-telemetry", "-l", "0", "-m", memory_mib,
-                       "--log-level=*:error", prefix.c_str()};
+  const char* eal[] = {program, "--no-huge", "--no-shconf",         "--no-pci",    "--no-telemetry", "-l", "0",
+                       "-m",    memory_mib,  "--log-level=*:error", prefix.c_str()};
   return rte_eal_init(sizeof eal / sizeof *eal, const_cast<char**>(eal)) >= 0;
 }
 

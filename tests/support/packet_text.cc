@@ -13,7 +13,8 @@ namespace sluice::test {
 
 namespace {
 
-// -- small pieces ------------------------------------------------------------------------------------------------------
+// -- small pieces
+// ------------------------------------------------------------------------------------------------------
 
 constexpr std::string_view tcp_letters = "FSRPAUEC";
 
@@ -48,8 +49,12 @@ void put32(Frame& out, std::uint32_t value) {
   put16(out, value & 0xffff);
 }
 void put(Frame& out, std::span<const std::uint8_t> bytes) { out.insert(out.end(), bytes.begin(), bytes.end()); }
-unsigned get16(std::span<const std::uint8_t> in, std::size_t at) { return static_cast<unsigned>(in[at] << 8 | in[at + 1]); }
-std::uint32_t get32(std::span<const std::uint8_t> in, std::size_t at) { return std::uint32_t{get16(in, at)} << 16 | get16(in, at + 2); }
+unsigned get16(std::span<const std::uint8_t> in, std::size_t at) {
+  return static_cast<unsigned>(in[at] << 8 | in[at + 1]);
+}
+std::uint32_t get32(std::span<const std::uint8_t> in, std::size_t at) {
+  return std::uint32_t{get16(in, at)} << 16 | get16(in, at + 2);
+}
 void set16(Frame& out, std::size_t at, unsigned value) {
   out[at] = static_cast<std::uint8_t>(value >> 8);
   out[at + 1] = static_cast<std::uint8_t>(value);
@@ -61,7 +66,9 @@ unsigned internet_sum(std::span<const std::uint8_t> bytes, std::uint32_t sum = 0
   while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
   return sum;
 }
-unsigned internet_checksum(std::span<const std::uint8_t> bytes, std::uint32_t sum = 0) { return ~internet_sum(bytes, sum) & 0xffff; }
+unsigned internet_checksum(std::span<const std::uint8_t> bytes, std::uint32_t sum = 0) {
+  return ~internet_sum(bytes, sum) & 0xffff;
+}
 
 // The addresses under a transport header, for its pseudo header.
 struct Under {
@@ -75,7 +82,8 @@ struct Under {
   }
 };
 
-// -- text to frame -----------------------------------------------------------------------------------------------------
+// -- text to frame
+// -----------------------------------------------------------------------------------------------------
 
 struct Layer {
   std::string name;
@@ -157,7 +165,8 @@ class Builder {
     return nothing;
   }
   bool has(const Layer& l, std::string_view flag) {
-    for (const std::string& w : l.words) if (w == flag) return true;
+    for (const std::string& w : l.words)
+      if (w == flag) return true;
     return false;
   }
   void put_mac(Frame& out, const std::string& text) {
@@ -176,7 +185,13 @@ class Builder {
   }
   static unsigned protocol(std::span<const Layer> rest) {
     const std::string_view next = rest.empty() ? "" : std::string_view{rest.front().name};
-    return next == "tcp" ? 6 : next == "udp" ? 17 : next == "icmp" ? 1 : next == "icmp6" ? 58 : next == "ip4" ? 4 : next == "ip6" ? 41 : 59;
+    return next == "tcp"     ? 6
+           : next == "udp"   ? 17
+           : next == "icmp"  ? 1
+           : next == "icmp6" ? 58
+           : next == "ip4"   ? 4
+           : next == "ip6"   ? 41
+                             : 59;
   }
 
   Frame ethernet(const Layer& l, std::span<const Layer> rest) {
@@ -288,7 +303,8 @@ class Builder {
   std::string error_;
 };
 
-// -- frame to text -----------------------------------------------------------------------------------------------------
+// -- frame to text
+// -----------------------------------------------------------------------------------------------------
 
 class Describer {
  public:
@@ -385,7 +401,8 @@ class Describer {
     const std::size_t size = (in[12] >> 4) * 4u;
     if (size < 20 || size > in.size()) return payload(in);
     out_ += " | tcp " + std::to_string(get16(in, 0)) + " > " + std::to_string(get16(in, 2)) + " ";
-    for (unsigned bit = 0; bit < 8; ++bit) if (in[13] >> bit & 1) out_ += tcp_letters[bit];
+    for (unsigned bit = 0; bit < 8; ++bit)
+      if (in[13] >> bit & 1) out_ += tcp_letters[bit];
     if (in[13] == 0) out_ += "-";
     add("seq", get32(in, 4), 0);
     add("ack", get32(in, 8), 0);

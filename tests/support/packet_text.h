@@ -11,9 +11,10 @@
 //   udp SPORT > DPORT [sum=none]
 //   icmp TYPE CODE [rest=HEX of 4 bytes]         icmp6 TYPE CODE [rest=HEX]
 //   text WORDS to the end                        hex BYTES to the end
-// Fields in brackets may be left out when they have the value shown, and are left out when written. What follows from the
-// rest (types, protocols, lengths, checksums) is computed, unless given to be wrong: length=N, protocol=N, sum=0xHHHH. When a
-// frame is written as text they appear only if they are not what they should be. IP packets may be quoted behind icmp.
+// Fields in brackets may be left out when they have the value shown, and are left out when written. What follows from
+// the rest (types, protocols, lengths, checksums) is computed, unless given to be wrong: length=N, protocol=N,
+// sum=0xHHHH. When a frame is written as text they appear only if they are not what they should be. IP packets may be
+// quoted behind icmp.
 #pragma once
 
 #include <cstdint>

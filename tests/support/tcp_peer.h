@@ -1,4 +1,5 @@
-// tcp_peer.h - a scripted TCP peer of one stack: it sends exactly the segments that it is told to, and shows what came back.
+// tcp_peer.h - a scripted TCP peer of one stack: it sends exactly the segments that it is told to, and shows what came
+// back.
 #pragma once
 
 #include <optional>
@@ -41,7 +42,8 @@ class Peer {
  public:
   Endpoint here{*parse_ip("192.0.2.1"), 1000}, there{*parse_ip("198.51.100.7"), 80};
 
-  Peer(tcp::Stack& stack, Buffers& buffers, Counters& counters) : stack_(stack), buffers_(buffers), counters_(counters) {}
+  Peer(tcp::Stack& stack, Buffers& buffers, Counters& counters)
+      : stack_(stack), buffers_(buffers), counters_(counters) {}
 
   void send(const Seg& s, Nanos now) {
     const std::size_t options = (s.options.size() + 3) / 4 * 4;

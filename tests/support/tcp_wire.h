@@ -82,7 +82,8 @@ class WireEgress final : public tcp::Egress {
     for (std::size_t at = headers; at < whole.size(); at += piece) {
       const std::size_t end = std::min(at + piece, whole.size());
       Bytes one(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(headers));
-      one.insert(one.end(), whole.begin() + static_cast<std::ptrdiff_t>(at), whole.begin() + static_cast<std::ptrdiff_t>(end));
+      one.insert(one.end(), whole.begin() + static_cast<std::ptrdiff_t>(at),
+                 whole.begin() + static_cast<std::ptrdiff_t>(end));
       put32(&one[ip + 4], get32(&whole[ip + 4]) + static_cast<std::uint32_t>(at - headers));
       if (end < whole.size()) one[ip + 13] &= static_cast<std::uint8_t>(~9);  // PSH and FIN on the last only
       fill_checksums(one);
@@ -134,7 +135,8 @@ class Link {
       ++corrupted;
     }
     at += impairment_.delay;
-    if (impairment_.jitter > Nanos{}) at += Nanos{static_cast<std::int64_t>(rng_.below(static_cast<std::uint32_t>(impairment_.jitter.ns)))};
+    if (impairment_.jitter > Nanos{})
+      at += Nanos{static_cast<std::int64_t>(rng_.below(static_cast<std::uint32_t>(impairment_.jitter.ns)))};
     if (rng_.chance_ppm(impairment_.duplicate_ppm)) {
       queue_.push({at, order_++, packet});
       ++duplicated;

@@ -37,7 +37,8 @@ inline PemIdentity make_identity(KeyType type, const std::vector<std::string>& n
   X509_gmtime_adj(X509_getm_notAfter(x), valid_seconds);
   X509_set_pubkey(x, key);
   X509_NAME* name = X509_get_subject_name(x);
-  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(names[0].c_str()), -1, -1, 0);
+  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(names[0].c_str()), -1, -1,
+                             0);
   X509_set_issuer_name(x, name);
   std::string alternatives;
   for (const std::string& each : names) alternatives += (alternatives.empty() ? "DNS:" : ",DNS:") + each;
@@ -99,7 +100,8 @@ class TlsClient {
     std::string protocols;
     for (const std::string& protocol : options.protocols) protocols += static_cast<char>(protocol.size()) + protocol;
     if (!protocols.empty())
-      SSL_set_alpn_protos(ssl_, reinterpret_cast<const unsigned char*>(protocols.data()), static_cast<unsigned>(protocols.size()));
+      SSL_set_alpn_protos(ssl_, reinterpret_cast<const unsigned char*>(protocols.data()),
+                          static_cast<unsigned>(protocols.size()));
     if (options.session) SSL_set_session(ssl_, options.session);
   }
   ~TlsClient() {
@@ -134,9 +136,11 @@ class TlsClient {
     return false;
   }
   bool write(std::string_view bytes) {
-    return bytes.empty() || SSL_write(ssl_, bytes.data(), static_cast<int>(bytes.size())) == static_cast<int>(bytes.size());
+    return bytes.empty() ||
+           SSL_write(ssl_, bytes.data(), static_cast<int>(bytes.size())) == static_cast<int>(bytes.size());
   }
-  // Decrypted bytes that have come; last_error() is SSL_ERROR_WANT_READ, _ZERO_RETURN (close_notify) or _SSL afterwards.
+  // Decrypted bytes that have come; last_error() is SSL_ERROR_WANT_READ, _ZERO_RETURN (close_notify) or _SSL
+  // afterwards.
   std::string read() {
     std::string all, piece(20000, 0);
     for (;;) {

@@ -22,7 +22,13 @@ struct Ip6 {
 static_assert(sizeof(Ip6) == 40 && alignof(Ip6) == 1);
 
 // Next-header values of the extension headers that are walked.
-enum class Ip6Extension : std::uint8_t { hop_by_hop = 0, routing = 43, fragment = 44, none = 59, destination_options = 60 };
+enum class Ip6Extension : std::uint8_t {
+  hop_by_hop = 0,
+  routing = 43,
+  fragment = 44,
+  none = 59,
+  destination_options = 60
+};
 
 // How hop-by-hop, routing and destination options begin.
 struct Ip6Options {

@@ -16,7 +16,8 @@ struct Tcp {
   Be16 checksum;
   Be16 urgent;
 
-  static constexpr std::uint8_t fin = 0x01, syn = 0x02, rst = 0x04, psh = 0x08, ack = 0x10, urg = 0x20, ece = 0x40, cwr = 0x80;
+  static constexpr std::uint8_t fin = 0x01, syn = 0x02, rst = 0x04, psh = 0x08, ack = 0x10, urg = 0x20, ece = 0x40,
+                                cwr = 0x80;
   std::uint16_t header_size() const { return static_cast<std::uint16_t>((offset >> 4) * 4); }
 };
 static_assert(sizeof(Tcp) == 20 && alignof(Tcp) == 1);

@@ -54,8 +54,8 @@ struct EngineTest : testing::TestWithParam<CodePath> {
   }
   // Every message whole and cut at random, in place and from one buffer to another.
   void check(Aead aead, std::size_t size) {
-    const Bytes key = random_bytes(rng, key_size(aead)), nonce = random_bytes(rng, 12), additional = random_bytes(rng, 5),
-                plain = random_bytes(rng, size);
+    const Bytes key = random_bytes(rng, key_size(aead)), nonce = random_bytes(rng, 12),
+                additional = random_bytes(rng, 5), plain = random_bytes(rng, size);
     const Bytes expected = seal_by_openssl(aead, key, nonce, additional, plain);
     AeadKey expanded;
     engine->expand(aead, key, expanded);
@@ -104,7 +104,8 @@ TEST_P(EngineTest, AgreesWithOpensslForEverySizeAndCut) {
 TEST_P(EngineTest, OneFlippedBitAnywhereIsRefused) {
   if (!engine) return;
   for (const Aead aead : all_aeads) {
-    const Bytes key = random_bytes(rng, key_size(aead)), nonce = random_bytes(rng, 12), additional = random_bytes(rng, 5);
+    const Bytes key = random_bytes(rng, key_size(aead)), nonce = random_bytes(rng, 12),
+                additional = random_bytes(rng, 5);
     AeadKey expanded;
     engine->expand(aead, key, expanded);
     Bytes sealed = seal_by_openssl(aead, key, nonce, additional, random_bytes(rng, 100));
@@ -131,7 +132,8 @@ std::string path_name(const testing::TestParamInfo<CodePath>& info) {
   return names[static_cast<int>(info.param)];
 }
 INSTANTIATE_TEST_SUITE_P(Paths, EngineTest,
-                         testing::Values(CodePath::automatic, CodePath::sse, CodePath::avx, CodePath::avx2, CodePath::avx512),
+                         testing::Values(CodePath::automatic, CodePath::sse, CodePath::avx, CodePath::avx2,
+                                         CodePath::avx512),
                          path_name);
 
 TEST(Engine, NamesItsCodePathAndVersion) {

@@ -38,7 +38,8 @@ struct HkdfTest : testing::Test {
 TEST_F(HkdfTest, Rfc5869Vectors) {
   std::array<std::uint8_t, 32> prk;
   std::vector<std::uint8_t> okm(42);
-  hkdf_extract(*engine, Hash::sha256, unhex("000102030405060708090a0b0c"), std::vector<std::uint8_t>(22, 0x0b), prk.data());
+  hkdf_extract(*engine, Hash::sha256, unhex("000102030405060708090a0b0c"), std::vector<std::uint8_t>(22, 0x0b),
+               prk.data());
   EXPECT_EQ(hex(prk), "077709362c2e32df0ddc3f0dc47bba6390b6c73bb50f9c3122ec844ad7c2b3e5");
   hkdf_expand(*engine, Hash::sha256, prk, unhex("f0f1f2f3f4f5f6f7f8f9"), okm);
   EXPECT_EQ(hex(okm), "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865");

@@ -7,9 +7,7 @@
 namespace sluice {
 namespace {
 
-FlowKey key() {
-  return {*parse_ip("10.0.0.1"), *parse_ip("192.0.2.10"), 1234, 80, Protocol::tcp, 0, 0};
-}
+FlowKey key() { return {*parse_ip("10.0.0.1"), *parse_ip("192.0.2.10"), 1234, 80, Protocol::tcp, 0, 0}; }
 
 TEST(FlowKey, ReversingTwiceIsTheSame) {
   EXPECT_EQ(key().reversed().reversed(), key());

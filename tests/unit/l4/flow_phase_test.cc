@@ -13,7 +13,9 @@ constexpr std::uint8_t syn = wire::Tcp::syn, ack = wire::Tcp::ack, fin = wire::T
 struct Talk {
   FlowPhase phase = FlowPhase::tcp_syn;
   std::uint8_t seen = 0;
-  FlowPhase operator()(Direction direction, std::uint8_t flags) { return phase = next_phase(phase, seen, direction, flags); }
+  FlowPhase operator()(Direction direction, std::uint8_t flags) {
+    return phase = next_phase(phase, seen, direction, flags);
+  }
 };
 
 TEST(FlowPhase, HandshakeThenBothFins) {
@@ -30,7 +32,8 @@ TEST(FlowPhase, HandshakeThenBothFins) {
 }
 
 TEST(FlowPhase, AResetClosesFromAnyPhase) {
-  for (const FlowPhase phase : {FlowPhase::tcp_syn, FlowPhase::tcp_established, FlowPhase::tcp_fin, FlowPhase::tcp_closed}) {
+  for (const FlowPhase phase :
+       {FlowPhase::tcp_syn, FlowPhase::tcp_established, FlowPhase::tcp_fin, FlowPhase::tcp_closed}) {
     std::uint8_t seen = 0;
     EXPECT_EQ(next_phase(phase, seen, backend, rst | ack), FlowPhase::tcp_closed);
   }

@@ -48,7 +48,8 @@ TEST(FlowTable, BothKeysLeadToTheFlow) {
 TEST(FlowTable, TakesAllItsCapacityAndThenRefuses) {
   for (std::uint32_t capacity : {1u, 7u, 1000u, 100'000u, 1'000'000u}) {
     FlowTable table{capacity, {}};
-    for (std::uint32_t n = 0; n < capacity; ++n) ASSERT_TRUE(table.insert(ends(n), 0, 1000, FlowPhase::udp)) << n << " of " << capacity;
+    for (std::uint32_t n = 0; n < capacity; ++n)
+      ASSERT_TRUE(table.insert(ends(n), 0, 1000, FlowPhase::udp)) << n << " of " << capacity;
     EXPECT_TRUE(table.full());
     EXPECT_FALSE(table.insert(ends(capacity), 0, 1000, FlowPhase::udp));
     for (std::uint32_t n = 0; n < capacity; ++n) ASSERT_TRUE(table.find(ends(n).key(Direction::from_backend)));
@@ -83,9 +84,7 @@ TEST(FlowTable, BehavesLikeAMap) {
     for (std::size_t i = 0; i < keys.size(); ++i) {
       ASSERT_EQ(static_cast<bool>(refs[i]), model.contains(numbers[i]));
       ASSERT_EQ(refs[i].bits, table.find(keys[i]).bits);
-      if (refs[i]) {
-        ASSERT_EQ(&table[refs[i]], model[numbers[i]]);
-      }
+      if (refs[i]) { ASSERT_EQ(&table[refs[i]], model[numbers[i]]); }
     }
     ASSERT_EQ(table.size(), model.size());
   }
@@ -99,7 +98,11 @@ TEST(FlowTable, ExpiryIsLazyBoundedAndComplete) {
   EXPECT_EQ(removed, 0u);
   table.expire(100, 10, [&](const Flow&) { ++removed; });
   EXPECT_LE(removed, 10u) << "no more than the budget";
-  for (int i = 0; i < 20; ++i) table.expire(100, 10, [&](const Flow& flow) { EXPECT_EQ(flow.timeout_ms.get(), 100u); ++removed; });
+  for (int i = 0; i < 20; ++i)
+    table.expire(100, 10, [&](const Flow& flow) {
+      EXPECT_EQ(flow.timeout_ms.get(), 100u);
+      ++removed;
+    });
   EXPECT_EQ(removed, 50u);
   EXPECT_EQ(table.size(), 50u);
   EXPECT_TRUE(FlowTable::expired(table[table.find(ends(60).key(Direction::from_client))], 5000));

@@ -9,16 +9,24 @@ using test::TextPackets;
 using namespace sluice::literals;
 
 LocalAddresses addresses(PortRange ports = {30000, 39999}) {
-  const LocalRange ranges[] = {{*parse_ip("192.0.2.1"), ports, LocalUse::snat}, {*parse_ip("2001:db8::1"), ports, LocalUse::snat}};
+  const LocalRange ranges[] = {{*parse_ip("192.0.2.1"), ports, LocalUse::snat},
+                               {*parse_ip("2001:db8::1"), ports, LocalUse::snat}};
   return *LocalAddresses::compile({}, ranges);
 }
 
 ServiceSpec spec(ServiceId id, const char* vip, Protocol protocol, std::vector<Backend> backends) {
-  return {.id = id, .vip = *parse_prefix(vip), .ports = {80, 80}, .protocol = protocol, .maglev_size = 251, .backends = std::move(backends)};
+  return {.id = id,
+          .vip = *parse_prefix(vip),
+          .ports = {80, 80},
+          .protocol = protocol,
+          .maglev_size = 251,
+          .backends = std::move(backends)};
 }
 
 Services services(std::vector<Backend> backends, std::uint64_t generation = 1) {
-  return *Services::compile({spec(1, "192.0.2.10/32", Protocol::tcp, backends), spec(2, "192.0.2.10/32", Protocol::udp, backends)}, generation);
+  return *Services::compile(
+      {spec(1, "192.0.2.10/32", Protocol::tcp, backends), spec(2, "192.0.2.10/32", Protocol::udp, backends)},
+      generation);
 }
 
 const Backend five{5, *parse_endpoint("10.1.0.5:8080"), 1}, six{6, *parse_endpoint("10.1.0.6:8080"), 1};
@@ -58,9 +66,12 @@ class Forward : public testing::Test {
 };
 
 TEST_F(Forward, AFlowGoesThereAndBack) {
-  EXPECT_EQ(send("ip4 10.0.0.1 > 192.0.2.10 | tcp 1234 > 80 S"), "ip4 192.0.2.1 > 10.1.0.5 ttl=63 | tcp 30001 > 8080 S");
-  EXPECT_EQ(send("ip4 10.1.0.5 > 192.0.2.1 | tcp 8080 > 30001 SA"), "ip4 192.0.2.10 > 10.0.0.1 ttl=63 | tcp 80 > 1234 SA");
-  EXPECT_EQ(send("ip4 10.0.0.1 > 192.0.2.10 | tcp 1234 > 80 PA | text hello"), "ip4 192.0.2.1 > 10.1.0.5 ttl=63 | tcp 30001 > 8080 PA | text hello");
+  EXPECT_EQ(send("ip4 10.0.0.1 > 192.0.2.10 | tcp 1234 > 80 S"),
+            "ip4 192.0.2.1 > 10.1.0.5 ttl=63 | tcp 30001 > 8080 S");
+  EXPECT_EQ(send("ip4 10.1.0.5 > 192.0.2.1 | tcp 8080 > 30001 SA"),
+            "ip4 192.0.2.10 > 10.0.0.1 ttl=63 | tcp 80 > 1234 SA");
+  EXPECT_EQ(send("ip4 10.0.0.1 > 192.0.2.10 | tcp 1234 > 80 PA | text hello"),
+            "ip4 192.0.2.1 > 10.1.0.5 ttl=63 | tcp 30001 > 8080 PA | text hello");
   EXPECT_EQ(stats_.service(1).packets_in.get(), 2u);
   EXPECT_EQ(stats_.service(1).packets_out.get(), 1u);
   EXPECT_EQ(stats_.service(1).bytes_in.get(), 40u + 45u);
@@ -70,7 +81,8 @@ TEST_F(Forward, AFlowGoesThereAndBack) {
 }
 
 TEST_F(Forward, PacketsOfOneFlowInOneBurstShareIt) {
-  std::array<Packet, 3> burst{packets_.ip("ip4 10.0.0.1 > 192.0.2.10 | udp 1234 > 80 | text a"), packets_.ip("ip4 10.0.0.1 > 192.0.2.10 | udp 1234 > 80 | text b"),
+  std::array<Packet, 3> burst{packets_.ip("ip4 10.0.0.1 > 192.0.2.10 | udp 1234 > 80 | text a"),
+                              packets_.ip("ip4 10.0.0.1 > 192.0.2.10 | udp 1234 > 80 | text b"),
                               packets_.ip("ip4 10.0.0.1 > 192.0.2.10 | udp 1235 > 80 | text c")};
   Forwarded out;
   forwarder_->forward(burst, services_, now_, out);
@@ -118,7 +130,8 @@ TEST_F(Forward, TimeoutsFollowThePhase) {
 TEST_F(Forward, AClientMayUseItsPortAgainAfterTheEnd) {
   send("ip4 10.0.0.1 > 192.0.2.10 | tcp 1 > 80 S");
   send("ip4 10.0.0.1 > 192.0.2.10 | tcp 1 > 80 R");
-  EXPECT_EQ(send("ip4 10.0.0.1 > 192.0.2.10 | tcp 1 > 80 S seq=9"), "ip4 192.0.2.1 > 10.1.0.5 ttl=63 | tcp 30002 > 8080 S seq=9");
+  EXPECT_EQ(send("ip4 10.0.0.1 > 192.0.2.10 | tcp 1 > 80 S seq=9"),
+            "ip4 192.0.2.1 > 10.1.0.5 ttl=63 | tcp 30002 > 8080 S seq=9");
   EXPECT_EQ(forwarder_->flows().size(), 1u);
 }
 
@@ -129,9 +142,11 @@ TEST_F(Forward, FlowsStickThroughPoliciesAndDrain) {
   services_ = services({drained, six}, 2);
   EXPECT_EQ(send("ip4 10.0.0.1 > 192.0.2.10 | udp 1 > 80"), first) << "weight 0 keeps what there is";
   for (int port = 2; port < 30; ++port)
-    EXPECT_NE(send("ip4 10.0.0.1 > 192.0.2.10 | udp " + std::to_string(port) + " > 80").find("> 10.1.0.6"), std::string::npos);
+    EXPECT_NE(send("ip4 10.0.0.1 > 192.0.2.10 | udp " + std::to_string(port) + " > 80").find("> 10.1.0.6"),
+              std::string::npos);
   services_ = services({six}, 3);
-  EXPECT_NE(send("ip4 10.0.0.1 > 192.0.2.10 | udp 1 > 80").find("> 10.1.0.6"), std::string::npos) << "a backend that is gone";
+  EXPECT_NE(send("ip4 10.0.0.1 > 192.0.2.10 | udp 1 > 80").find("> 10.1.0.6"), std::string::npos)
+      << "a backend that is gone";
   EXPECT_EQ(counters_.get(Counter::l4_flows_revoked), 1u);
   services_ = *Services::compile({}, 4);
   sweep();
@@ -147,7 +162,8 @@ TEST_F(Forward, AnEndpointThatMovedIsAnotherBackend) {
 
 TEST_F(Forward, PortsRunOutWithACount) {
   start({.flows = 100}, addresses({30000, 30003}));
-  for (int port = 1; port <= 4; ++port) EXPECT_NE(send("ip4 10.0.0.1 > 192.0.2.10 | udp " + std::to_string(port) + " > 80"), "");
+  for (int port = 1; port <= 4; ++port)
+    EXPECT_NE(send("ip4 10.0.0.1 > 192.0.2.10 | udp " + std::to_string(port) + " > 80"), "");
   EXPECT_EQ(send("ip4 10.0.0.1 > 192.0.2.10 | udp 5 > 80"), "");
   EXPECT_EQ(counters_.get(Counter::drop_snat_exhausted), 1u);
   EXPECT_EQ(stats_.service(2).refused.get(), 1u);
@@ -161,14 +177,13 @@ TEST_F(Forward, AFloodEvictsOnlyTheUnanswered) {
     send("ip4 10.0.0.1 > 192.0.2.10 | udp " + std::to_string(port) + " > 80");
     send("ip4 10.1.0.5 > 192.0.2.1 | udp 8080 > " + std::to_string(30000 + port));
   }
-  for (int port = 100; port < 200; ++port) EXPECT_NE(send("ip4 10.0.0.2 > 192.0.2.10 | tcp " + std::to_string(port) + " > 80 S"), "");
+  for (int port = 100; port < 200; ++port)
+    EXPECT_NE(send("ip4 10.0.0.2 > 192.0.2.10 | tcp " + std::to_string(port) + " > 80 S"), "");
   EXPECT_EQ(counters_.get(Counter::l4_flows_evicted), 96u);
   for (int port = 1; port <= 4; ++port)
     EXPECT_EQ(send("ip4 10.0.0.1 > 192.0.2.10 | udp " + std::to_string(port) + " > 80"),
               "ip4 192.0.2.1 > 10.1.0.5 ttl=63 | udp " + std::to_string(30000 + port) + " > 8080");
-  for (int port = 5; port <= 8; ++port) {
-    send("ip4 10.0.0.1 > 192.0.2.10 | udp " + std::to_string(port) + " > 80");
-  }
+  for (int port = 5; port <= 8; ++port) { send("ip4 10.0.0.1 > 192.0.2.10 | udp " + std::to_string(port) + " > 80"); }
   EXPECT_EQ(forwarder_->flows().size(), 8u);
 }
 
@@ -180,7 +195,8 @@ TEST_F(Forward, AFullTableOfAnsweredFlowsRefuses) {
   }
   EXPECT_EQ(send("ip4 10.0.0.1 > 192.0.2.10 | udp 3 > 80"), "");
   EXPECT_EQ(counters_.get(Counter::drop_flow_table_full), 1u);
-  EXPECT_NE(Forwarder::choose(services_.all()[0], flow_key(packets_.ip("ip4 10.0.0.1 > 192.0.2.10 | tcp 3 > 80 S"))), nullptr);
+  EXPECT_NE(Forwarder::choose(services_.all()[0], flow_key(packets_.ip("ip4 10.0.0.1 > 192.0.2.10 | tcp 3 > 80 S"))),
+            nullptr);
 }
 
 TEST_F(Forward, ErrorsAboutAFlowPassBothWays) {

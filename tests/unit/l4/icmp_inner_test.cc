@@ -18,7 +18,9 @@ TEST(IcmpInner, OnlyErrorsQuote) {
 // RFC 792: the quote is the IP header and 64 bits of data; not one bit less is believed.
 TEST(IcmpInner, ReadsEightBytesOfTransportAndNoLess) {
   TextPackets packets;
-  const std::string head = "ip4 10.0.0.1 > 10.0.0.2 | icmp 3 1 | hex 450000540000000040060000" "0a0000020a000001";
+  const std::string head =
+      "ip4 10.0.0.1 > 10.0.0.2 | icmp 3 1 | hex 450000540000000040060000"
+      "0a0000020a000001";
   const auto inner = icmp_inner(packets.ip(head + "1234005000000001"));
   ASSERT_TRUE(inner);
   EXPECT_EQ(inner->key.source, *parse_ip("10.0.0.2"));
@@ -34,10 +36,14 @@ TEST(IcmpInner, ReadsEightBytesOfTransportAndNoLess) {
 
 TEST(IcmpInner, LaterFragmentsAndOddHeadersGiveNothing) {
   TextPackets packets;
-  EXPECT_FALSE(icmp_inner(packets.ip("ip4 10.0.0.1 > 10.0.0.2 | icmp 11 1 | ip4 10.0.0.2 > 10.0.0.1 offset=8 protocol=17 | hex 0102030405060708")));
-  EXPECT_FALSE(icmp_inner(packets.ip("ip4 10.0.0.1 > 10.0.0.2 | icmp 3 1 | hex 6500005400000000400600000a0000020a0000011234005000000001")));
-  EXPECT_FALSE(icmp_inner(packets.ip("ip4 10.0.0.1 > 10.0.0.2 | icmp 3 1 | hex 4400005400000000400600000a0000020a0000011234005000000001")));
-  EXPECT_FALSE(icmp_inner(packets.ip("ip4 10.0.0.1 > 10.0.0.2 | icmp 3 1 | hex 4500005400000000402f00000a0000020a0000011234005000000001")));
+  EXPECT_FALSE(icmp_inner(packets.ip(
+      "ip4 10.0.0.1 > 10.0.0.2 | icmp 11 1 | ip4 10.0.0.2 > 10.0.0.1 offset=8 protocol=17 | hex 0102030405060708")));
+  EXPECT_FALSE(icmp_inner(
+      packets.ip("ip4 10.0.0.1 > 10.0.0.2 | icmp 3 1 | hex 6500005400000000400600000a0000020a0000011234005000000001")));
+  EXPECT_FALSE(icmp_inner(
+      packets.ip("ip4 10.0.0.1 > 10.0.0.2 | icmp 3 1 | hex 4400005400000000400600000a0000020a0000011234005000000001")));
+  EXPECT_FALSE(icmp_inner(
+      packets.ip("ip4 10.0.0.1 > 10.0.0.2 | icmp 3 1 | hex 4500005400000000402f00000a0000020a0000011234005000000001")));
 }
 
 }  // namespace

@@ -6,8 +6,9 @@ namespace sluice {
 namespace {
 
 TEST(Listeners, AListenerForEveryDestinationTakesAny) {
-  const ListenerRule rules[] = {{.id = 3, .destination = *parse_prefix("0.0.0.0/0"), .ports = {80, 80}},
-                                {.id = 4, .destination = *parse_prefix("192.0.2.10/32"), .ports = {80, 80}, .ingress = 2}};
+  const ListenerRule rules[] = {
+      {.id = 3, .destination = *parse_prefix("0.0.0.0/0"), .ports = {80, 80}},
+      {.id = 4, .destination = *parse_prefix("192.0.2.10/32"), .ports = {80, 80}, .ingress = 2}};
   const auto listeners = Listeners::compile(rules);
   ASSERT_TRUE(listeners);
   EXPECT_EQ(listeners->find(*parse_ip("203.0.113.9"), 80, 0), 3u);

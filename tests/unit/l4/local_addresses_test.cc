@@ -31,7 +31,8 @@ TEST(LocalAddresses, WorkersShareARangeWithoutOverlap) {
 
 TEST(LocalAddresses, KnowsTheUseOfEachPort) {
   const IpAddress shared = *parse_ip("192.0.2.1"), pool = *parse_ip("2001:db8::5"), host = *parse_ip("192.0.2.2");
-  const LocalRange ranges[] = {{shared, {20000, 29999}, LocalUse::upstream}, {shared, {30000, 39999}, LocalUse::snat},
+  const LocalRange ranges[] = {{shared, {20000, 29999}, LocalUse::upstream},
+                               {shared, {30000, 39999}, LocalUse::snat},
                                {pool, {0, 65535}, LocalUse::snat}};
   const IpAddress hosts[] = {host, shared, host};
   const auto local = LocalAddresses::compile(hosts, ranges);
@@ -46,7 +47,8 @@ TEST(LocalAddresses, KnowsTheUseOfEachPort) {
 
 TEST(LocalAddresses, OverlappingRangesOfOneAddressConflict) {
   const IpAddress a = *parse_ip("192.0.2.1");
-  const LocalRange ranges[] = {{a, {100, 200}, LocalUse::snat}, {a, {201, 300}, LocalUse::snat}, {a, {200, 205}, LocalUse::upstream}};
+  const LocalRange ranges[] = {
+      {a, {100, 200}, LocalUse::snat}, {a, {201, 300}, LocalUse::snat}, {a, {200, 205}, LocalUse::upstream}};
   EXPECT_TRUE(LocalAddresses::compile({}, std::span{ranges}.first(2)));
   const auto refused = LocalAddresses::compile({}, ranges);
   ASSERT_FALSE(refused);

@@ -11,7 +11,8 @@ namespace {
 
 std::vector<Backend> backends(unsigned count, unsigned network = 0) {
   std::vector<Backend> out;
-  for (unsigned i = 0; i < count; ++i) out.push_back({i, {IpAddress::from_v4(0x0a000001 + network * 65536 + i), 80}, 1});
+  for (unsigned i = 0; i < count; ++i)
+    out.push_back({i, {IpAddress::from_v4(0x0a000001 + network * 65536 + i), 80}, 1});
   return out;
 }
 
@@ -22,7 +23,8 @@ std::vector<std::uint32_t> shares(const Maglev& table, std::size_t count) {
 }
 
 TEST(Maglev, OnlyPrimesMakeATable) {
-  for (std::uint32_t prime : {3u, 5u, 251u, 65537u, 655373u, 16777213u}) EXPECT_TRUE(maglev_size_is_good(prime)) << prime;
+  for (std::uint32_t prime : {3u, 5u, 251u, 65537u, 655373u, 16777213u})
+    EXPECT_TRUE(maglev_size_is_good(prime)) << prime;
   for (std::uint32_t bad : {0u, 1u, 4u, 9u, 65536u, 65535u, 16777259u}) EXPECT_FALSE(maglev_size_is_good(bad)) << bad;
 }
 
@@ -38,7 +40,10 @@ TEST(Maglev, EqualWeightsDifferByAtMostOneSlot) {
 
 TEST(Maglev, SharesFollowWeights) {
   auto b = backends(4);
-  b[0].weight = 1; b[1].weight = 2; b[2].weight = 5; b[3].weight = 0;
+  b[0].weight = 1;
+  b[1].weight = 2;
+  b[2].weight = 5;
+  b[3].weight = 0;
   const auto share = shares(Maglev(b), 4);
   EXPECT_NEAR(share[0], 65537 / 8.0, 8);
   EXPECT_NEAR(share[1], 65537 / 4.0, 8);
@@ -82,7 +87,8 @@ TEST(Maglev, RemovingOneHardlyMovesTheOthers) {
 TEST(Maglev, TheOrderOfTheInputDoesNotMatter) {
   auto b = backends(20), shuffled = b;
   Rng rng{1};
-  for (std::size_t i = shuffled.size(); i > 1; --i) std::swap(shuffled[i - 1], shuffled[rng.below(static_cast<std::uint32_t>(i))]);
+  for (std::size_t i = shuffled.size(); i > 1; --i)
+    std::swap(shuffled[i - 1], shuffled[rng.below(static_cast<std::uint32_t>(i))]);
   const Maglev one(b), other(shuffled);
   for (std::size_t i = 0; i < one.slots().size(); ++i)
     ASSERT_EQ(b[one.slots()[i]].endpoint, shuffled[other.slots()[i]].endpoint) << i;

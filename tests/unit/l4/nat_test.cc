@@ -10,7 +10,8 @@ namespace {
 using test::TextPackets;
 
 FlowEnds ends(const char* client, const char* vip, const char* local, const char* backend, Protocol protocol) {
-  const Endpoint c = *parse_endpoint(client), v = *parse_endpoint(vip), l = *parse_endpoint(local), b = *parse_endpoint(backend);
+  const Endpoint c = *parse_endpoint(client), v = *parse_endpoint(vip), l = *parse_endpoint(local),
+                 b = *parse_endpoint(backend);
   return {c.address, v.address, b.address, l.address, c.port, v.port, b.port, l.port, 1, 1, protocol, 0, 0};
 }
 
@@ -39,7 +40,8 @@ TEST_F(Nat, TcpOverIpv4) {
 }
 
 TEST_F(Nat, TcpAndUdpOverIpv6) {
-  const auto e = ends("[2001:db8::1]:1234", "[2001:db8::10]:80", "[2001:db8::99]:40000", "[fd00::5]:8080", Protocol::tcp);
+  const auto e =
+      ends("[2001:db8::1]:1234", "[2001:db8::10]:80", "[2001:db8::99]:40000", "[fd00::5]:8080", Protocol::tcp);
   EXPECT_EQ(there("ip6 2001:db8::1 > 2001:db8::10 flow=9 class=3 | tcp 1234 > 80 S", e),
             "ip6 2001:db8::99 > fd00::5 hops=63 class=3 flow=9 | tcp 40000 > 8080 S");
   EXPECT_EQ(back("ip6 fd00::5 > 2001:db8::99 hops=3 | udp 8080 > 40000 | text odd", e),
@@ -52,7 +54,8 @@ TEST_F(Nat, UdpWithoutChecksumStaysWithout) {
             "ip4 192.0.2.1 > 10.1.0.5 ttl=63 | udp 32768 > 53 sum=none | text q");
 }
 
-// RFC 768: a sum of zero is sent as ffff; RFC 1624 is about the arithmetic that gets there. Every port gives another sum.
+// RFC 768: a sum of zero is sent as ffff; RFC 1624 is about the arithmetic that gets there. Every port gives another
+// sum.
 TEST_F(Nat, ChecksumsAreRightForEveryValue) {
   for (unsigned port = 0; port < 65536; port += 97) {
     auto e = ends("10.0.0.1:1234", "192.0.2.10:53", "192.0.2.1:1", "10.1.0.5:53", Protocol::udp);
@@ -79,7 +82,9 @@ TEST_F(Nat, UdpNeverMakesAZeroChecksum) {
 
 TEST_F(Nat, IcmpErrorsAreTranslatedInsideAndOut) {
   const auto e = ends("10.0.0.1:1234", "192.0.2.10:80", "192.0.2.1:32768", "10.1.0.5:8080", Protocol::tcp);
-  Packet packet = packets_.ip("ip4 10.1.9.9 > 192.0.2.1 | icmp 3 4 rest=000004b0 | ip4 192.0.2.1 > 10.1.0.5 ttl=60 df | tcp 32768 > 8080 A seq=77 | text abc");
+  Packet packet = packets_.ip(
+      "ip4 10.1.9.9 > 192.0.2.1 | icmp 3 4 rest=000004b0 | ip4 192.0.2.1 > 10.1.0.5 ttl=60 df | tcp 32768 > 8080 A "
+      "seq=77 | text abc");
   const auto inner = icmp_inner(packet);
   ASSERT_TRUE(inner);
   Flow flow{};
@@ -87,10 +92,13 @@ TEST_F(Nat, IcmpErrorsAreTranslatedInsideAndOut) {
   EXPECT_EQ(inner->key.reversed(), e.key(Direction::from_backend));
   translate_error(packet, flow, Direction::from_backend, *inner);
   EXPECT_EQ(TextPackets::ip_text(packet),
-            "ip4 192.0.2.10 > 10.0.0.1 ttl=63 | icmp 3 4 rest=000004b0 | ip4 10.0.0.1 > 192.0.2.10 ttl=60 df | tcp 1234 > 80 A seq=77 | text abc");
+            "ip4 192.0.2.10 > 10.0.0.1 ttl=63 | icmp 3 4 rest=000004b0 | ip4 10.0.0.1 > 192.0.2.10 ttl=60 df | tcp "
+            "1234 > 80 A seq=77 | text abc");
 
-  const auto six = ends("[2001:db8::1]:1234", "[2001:db8::10]:53", "[2001:db8::99]:40000", "[fd00::5]:53", Protocol::udp);
-  Packet packet6 = packets_.ip("ip6 2001:db8::7 > 2001:db8::10 | icmp6 1 4 | ip6 2001:db8::10 > 2001:db8::1 | udp 53 > 1234 | text abcd");
+  const auto six =
+      ends("[2001:db8::1]:1234", "[2001:db8::10]:53", "[2001:db8::99]:40000", "[fd00::5]:53", Protocol::udp);
+  Packet packet6 = packets_.ip(
+      "ip6 2001:db8::7 > 2001:db8::10 | icmp6 1 4 | ip6 2001:db8::10 > 2001:db8::1 | udp 53 > 1234 | text abcd");
   const auto inner6 = icmp_inner(packet6);
   ASSERT_TRUE(inner6);
   flow.ends = six;
@@ -102,7 +110,8 @@ TEST_F(Nat, IcmpErrorsAreTranslatedInsideAndOut) {
 
 // Ports are unique towards a backend while flows live, come from this worker's share, and are shared between backends.
 TEST(SnatPorts, EveryPortOnceABackend) {
-  const LocalRange ranges[] = {{*parse_ip("192.0.2.1"), {1000, 1019}, LocalUse::snat}, {*parse_ip("192.0.2.2"), {2000, 2009}, LocalUse::snat},
+  const LocalRange ranges[] = {{*parse_ip("192.0.2.1"), {1000, 1019}, LocalUse::snat},
+                               {*parse_ip("192.0.2.2"), {2000, 2009}, LocalUse::snat},
                                {*parse_ip("192.0.2.2"), {3000, 3009}, LocalUse::upstream}};
   const auto local = *LocalAddresses::compile({}, ranges);
   SnatPorts ports{local, 1, 2};

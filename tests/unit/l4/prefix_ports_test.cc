@@ -14,16 +14,23 @@ Rule rule(const char* prefix, std::uint16_t first, std::uint16_t last, std::uint
   return {*parse_prefix(prefix), {first, last}, protocol, ingress, value};
 }
 
-int find(const PrefixPorts& table, const char* address, std::uint16_t port, PortId ingress = 0, Protocol protocol = Protocol::tcp) {
+int find(const PrefixPorts& table, const char* address, std::uint16_t port, PortId ingress = 0,
+         Protocol protocol = Protocol::tcp) {
   PrefixPorts::Match match;
   return table.find(*parse_ip(address), port, protocol, ingress, match) ? static_cast<int>(match.value) : -1;
 }
 
 TEST(PrefixPorts, LongestPrefixThenNarrowestRangeThenIngress) {
   const Rule rules[] = {
-      rule("0.0.0.0/0", 80, 80, 1),       rule("10.0.0.0/8", 1, 100, 2),       rule("10.0.0.0/8", 50, 90, 3),
-      rule("10.0.0.0/8", 80, 80, 4),      rule("10.0.0.0/8", 80, 80, 5, 7),    rule("10.1.0.0/16", 0, 65535, 6),
-      rule("::/0", 80, 80, 7),            rule("2001:db8::/32", 0, 65535, 8),  rule("0.0.0.0/0", 53, 53, 9, no_port, Protocol::udp),
+      rule("0.0.0.0/0", 80, 80, 1),
+      rule("10.0.0.0/8", 1, 100, 2),
+      rule("10.0.0.0/8", 50, 90, 3),
+      rule("10.0.0.0/8", 80, 80, 4),
+      rule("10.0.0.0/8", 80, 80, 5, 7),
+      rule("10.1.0.0/16", 0, 65535, 6),
+      rule("::/0", 80, 80, 7),
+      rule("2001:db8::/32", 0, 65535, 8),
+      rule("0.0.0.0/0", 53, 53, 9, no_port, Protocol::udp),
   };
   const auto table = PrefixPorts::compile(rules);
   ASSERT_TRUE(table);
@@ -94,15 +101,14 @@ TEST(PrefixPorts, AgreesWithALinearSearch) {
         return std::tuple{-int{r.destination.length}, r.ports.width(), r.ports.first, r.ingress};
       };
       for (const Rule& r : rules) {
-        const bool hit = r.destination.contains(address) && r.ports.contains(port) && (r.ingress == no_port || r.ingress == ingress);
+        const bool hit =
+            r.destination.contains(address) && r.ports.contains(port) && (r.ingress == no_port || r.ingress == ingress);
         if (hit && (!best || rank(r) < rank(*best))) best = &r;
       }
       PrefixPorts::Match match;
       const bool found = table->find(address, port, Protocol::tcp, ingress, match);
       ASSERT_EQ(found, best != nullptr);
-      if (found) {
-        ASSERT_EQ(match.value, best->value);
-      }
+      if (found) { ASSERT_EQ(match.value, best->value); }
     }
   }
 }

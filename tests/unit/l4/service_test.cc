@@ -6,7 +6,11 @@ namespace sluice {
 namespace {
 
 ServiceSpec spec(ServiceId id, const char* vip, std::uint16_t port, Protocol protocol, std::vector<Backend> backends) {
-  return {.id = id, .vip = *parse_prefix(vip), .ports = {port, port}, .protocol = protocol, .maglev_size = 251,
+  return {.id = id,
+          .vip = *parse_prefix(vip),
+          .ports = {port, port},
+          .protocol = protocol,
+          .maglev_size = 251,
           .backends = std::move(backends)};
 }
 
@@ -14,7 +18,8 @@ TEST(Services, FindsByDestinationPortAndProtocol) {
   auto services = Services::compile(
       {spec(10, "192.0.2.10/32", 80, Protocol::tcp, {{1, *parse_endpoint("10.0.0.1:8080"), 1}}),
        spec(11, "192.0.2.10/32", 80, Protocol::udp, {{1, *parse_endpoint("10.0.0.1:53"), 1}}),
-       spec(12, "2001:db8::10/128", 80, Protocol::tcp, {{2, *parse_endpoint("[2001:db8:1::1]:8080"), 1}, {3, *parse_endpoint("[2001:db8:1::2]:8080"), 0}})},
+       spec(12, "2001:db8::10/128", 80, Protocol::tcp,
+            {{2, *parse_endpoint("[2001:db8:1::1]:8080"), 1}, {3, *parse_endpoint("[2001:db8:1::2]:8080"), 0}})},
       7);
   ASSERT_TRUE(services);
   EXPECT_EQ(services->generation(), 7u);
@@ -30,7 +35,8 @@ TEST(Services, FindsByDestinationPortAndProtocol) {
 }
 
 TEST(Services, EveryErrorIsToldAtOnce) {
-  auto wrong = spec(1, "192.0.2.10/32", 80, Protocol::icmp, {{1, *parse_endpoint("[2001:db8::1]:80"), 1}, {1, *parse_endpoint("0.0.0.0:80"), 1}});
+  auto wrong = spec(1, "192.0.2.10/32", 80, Protocol::icmp,
+                    {{1, *parse_endpoint("[2001:db8::1]:80"), 1}, {1, *parse_endpoint("0.0.0.0:80"), 1}});
   wrong.maglev_size = 250;
   wrong.timeouts.udp = Nanos{0};
   wrong.ports = {5, 4};
@@ -39,13 +45,15 @@ TEST(Services, EveryErrorIsToldAtOnce) {
   using Kind = ServiceError::Kind;
   std::vector<Kind> kinds;
   for (const auto& error : refused.error()) kinds.push_back(error.kind);
-  EXPECT_EQ(kinds, (std::vector<Kind>{Kind::protocol, Kind::ports, Kind::maglev_size, Kind::timeout, Kind::backend_family,
-                                      Kind::backend_address, Kind::duplicate_backend, Kind::duplicate_id}));
+  EXPECT_EQ(kinds,
+            (std::vector<Kind>{Kind::protocol, Kind::ports, Kind::maglev_size, Kind::timeout, Kind::backend_family,
+                               Kind::backend_address, Kind::duplicate_backend, Kind::duplicate_id}));
   for (const Kind kind : kinds) EXPECT_FALSE(to_text(kind).empty());
 }
 
 TEST(Services, TwoServicesForTheSamePacketsConflict) {
-  const auto refused = Services::compile({spec(1, "192.0.2.10/32", 80, Protocol::tcp, {}), spec(2, "192.0.2.10/32", 80, Protocol::tcp, {})}, 1);
+  const auto refused = Services::compile(
+      {spec(1, "192.0.2.10/32", 80, Protocol::tcp, {}), spec(2, "192.0.2.10/32", 80, Protocol::tcp, {})}, 1);
   ASSERT_FALSE(refused);
   ASSERT_EQ(refused.error().size(), 1u);
   EXPECT_EQ(refused.error()[0].kind, ServiceError::Kind::conflict);

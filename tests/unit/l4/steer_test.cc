@@ -8,7 +8,10 @@ namespace {
 using test::TextPackets;
 
 Services services() {
-  ServiceSpec tcp{.id = 1, .vip = *parse_prefix("192.0.2.10/32"), .ports = {80, 80}, .maglev_size = 251,
+  ServiceSpec tcp{.id = 1,
+                  .vip = *parse_prefix("192.0.2.10/32"),
+                  .ports = {80, 80},
+                  .maglev_size = 251,
                   .backends = {{1, *parse_endpoint("10.1.0.5:80"), 1}}};
   ServiceSpec udp = tcp;
   udp.id = 2;
@@ -45,7 +48,8 @@ class Steer : public testing::Test {
 TEST_F(Steer, LanesWithOneWorker) {
   EXPECT_EQ(lane("arp request 02:00:00:00:00:01 192.0.2.7 > 00:00:00:00:00:00 192.0.2.1"), Lane::host);
   EXPECT_EQ(lane("ip4 10.0.0.1 > 192.0.2.1 | icmp 8 0 | text ping"), Lane::host);
-  EXPECT_EQ(lane("ip6 fe80::1 > ff02::1:ff00:1 hops=255 | icmp6 135 0 | hex 20010db8000000000000000000000001"), Lane::host);
+  EXPECT_EQ(lane("ip6 fe80::1 > ff02::1:ff00:1 hops=255 | icmp6 135 0 | hex 20010db8000000000000000000000001"),
+            Lane::host);
   EXPECT_EQ(lane("ip4 10.0.0.1 > 192.0.2.10 | tcp 5 > 80 S"), Lane::forward);
   EXPECT_EQ(lane("ip4 10.0.0.1 > 192.0.2.10 | udp 5 > 80"), Lane::forward);
   EXPECT_EQ(lane("ip4 10.0.0.1 > 198.51.100.77 | tcp 5 > 80 S"), Lane::forward);
@@ -139,7 +143,8 @@ struct OneConnection final : OwnConnections {
 TEST_F(Steer, AConnectionOutlivesItsListener) {
   const OneConnection one;
   tables_.connections = &one;
-  EXPECT_EQ(lane("ip4 10.1.0.5 > 203.0.113.50 | tcp 80 > 4444 A"), Lane::local) << "an upstream leg from the client's address";
+  EXPECT_EQ(lane("ip4 10.1.0.5 > 203.0.113.50 | tcp 80 > 4444 A"), Lane::local)
+      << "an upstream leg from the client's address";
   EXPECT_EQ(lane("ip4 10.1.0.5 > 203.0.113.50 | tcp 80 > 4445 A"), Lane::drop);
 }
 
@@ -177,8 +182,9 @@ TEST(SteerExceptions, AFullBucketRefuses) {
 }
 
 TEST_F(Steer, EveryPacketOfABurstLandsInOneLane) {
-  std::array<Packet, 4> burst{packets_.ip("ip4 10.0.0.1 > 192.0.2.10 | tcp 5 > 80 S"), packets_.ip("ip4 10.0.0.1 > 192.0.2.11 | tcp 5 > 443 S"),
-                              packets_.ip("ip4 10.0.0.1 > 192.0.2.99 | tcp 5 > 80 S"), packets_.ip("ip4 10.0.0.1 > 192.0.2.1 | icmp 8 0")};
+  std::array<Packet, 4> burst{
+      packets_.ip("ip4 10.0.0.1 > 192.0.2.10 | tcp 5 > 80 S"), packets_.ip("ip4 10.0.0.1 > 192.0.2.11 | tcp 5 > 443 S"),
+      packets_.ip("ip4 10.0.0.1 > 192.0.2.99 | tcp 5 > 80 S"), packets_.ip("ip4 10.0.0.1 > 192.0.2.1 | icmp 8 0")};
   Lanes lanes;
   Counters counters;
   steer(burst, tables_, lanes, counters);

@@ -24,9 +24,7 @@ TEST(ById, FindsByIdAndKeepsPolicyOrder) {
   EXPECT_EQ(order, "cab");
 }
 
-TEST(ById, AnIdTwiceIsOurBug) {
-  EXPECT_DEATH((ById<Cluster>{{cluster(1, "a"), cluster(1, "b")}}), "CHECK failed");
-}
+TEST(ById, AnIdTwiceIsOurBug) { EXPECT_DEATH((ById<Cluster>{{cluster(1, "a"), cluster(1, "b")}}), "CHECK failed"); }
 
 TEST(EndpointSet, AClusterThatIsNotThereHasNoGroup) {
   EndpointSet set;

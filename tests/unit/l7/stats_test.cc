@@ -13,9 +13,7 @@ TEST(LatencyHistogram, BucketsCoverEveryMicrosecondOnceAndInOrder) {
     const std::size_t bucket = LatencyHistogram::bucket_of({static_cast<std::int64_t>(us * 1000 + 999)});
     ASSERT_TRUE(bucket == previous || bucket == previous + 1) << us;
     ASSERT_LE(us, LatencyHistogram::upper_us(bucket));
-    if (bucket > 0) {
-      ASSERT_GT(us, LatencyHistogram::upper_us(bucket - 1));
-    }
+    if (bucket > 0) { ASSERT_GT(us, LatencyHistogram::upper_us(bucket - 1)); }
     previous = bucket;
   }
 }

@@ -46,7 +46,8 @@ inline Identity identity(KeyType type) { return {test::identity_of(type).certifi
 struct Worker {
   static constexpr unsigned data_count = 8192, slice_count = 4096;
   explicit Worker(const char* name, unsigned thread = 0, SessionsConfig config = small())
-      : buffers(name, data_count, slice_count, 0, -1), engine(std::move(*Engine::open(counters))),
+      : buffers(name, data_count, slice_count, 0, -1),
+        engine(std::move(*Engine::open(counters))),
         sessions(config, thread, *engine, buffers, counters) {
     CHECK(buffers.ok());
   }

@@ -51,7 +51,8 @@ TEST_F(HandshakeTest, OnlyWholeRecordsAreConsumed) {
   TlsClient client{{}};
   client.step();
   const std::string hello = client.take();
-  EXPECT_EQ(handshake.step(bytes(std::string_view{hello}.substr(0, hello.size() - 1)), consumed, out), Handshake::Step::more);
+  EXPECT_EQ(handshake.step(bytes(std::string_view{hello}.substr(0, hello.size() - 1)), consumed, out),
+            Handshake::Step::more);
   EXPECT_EQ(consumed, 0u);
   EXPECT_EQ(out.size, 0u);
 }

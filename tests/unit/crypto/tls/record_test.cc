@@ -7,7 +7,8 @@ namespace {
 
 std::string unhex(std::string_view text) {
   std::string out;
-  for (std::size_t i = 0; i < text.size(); i += 2) out += static_cast<char>(std::stoi(std::string{text.substr(i, 2)}, nullptr, 16));
+  for (std::size_t i = 0; i < text.size(); i += 2)
+    out += static_cast<char>(std::stoi(std::string{text.substr(i, 2)}, nullptr, 16));
   return out;
 }
 
@@ -60,8 +61,9 @@ TEST_F(RecordTest, Rfc8448ApplicationData) {
   start(suites[0], unhex("9e40646ce79a7f9dc05af8889bce6552875afa0b06df0087f792ebb7c17504a5"));
   Chain in = chain_of(payload, buffers, 20), out;
   ASSERT_TRUE(seal(50, in, out));
-  EXPECT_EQ(content(out), unhex("1703030043a23f7054b62c94d0affafe8228ba55cbefacea42f914aa66bcab3f2b9819a8a5b46b395bd54a9a20441e2b"
-                                "62974e1f5a6292a2977014bd1e3deae63aeebb21694915e4"));
+  EXPECT_EQ(content(out),
+            unhex("1703030043a23f7054b62c94d0affafe8228ba55cbefacea42f914aa66bcab3f2b9819a8a5b46b395bd54a9a20441e2b"
+                  "62974e1f5a6292a2977014bd1e3deae63aeebb21694915e4"));
   Chain back;
   ContentType type;
   ASSERT_EQ(open(out, back, type), Opened::ok);
@@ -78,9 +80,7 @@ TEST_F(RecordTest, RoundTripsUnderAnySegmentation) {
     Chain in = chain_of(payload + rest, buffers, std::max(segment, 100u), rng.below(2) ? &rng : nullptr), kept;
     const bool shared = rng.below(2) && !in.empty();
     const std::uint32_t shared_from = shared ? rng.below(in.size()) : 0;
-    if (shared) {
-      ASSERT_TRUE(in.share(shared_from, in.size() - shared_from, kept, buffers));
-    }
+    if (shared) { ASSERT_TRUE(in.share(shared_from, in.size() - shared_from, kept, buffers)); }
     Chain wire;
     ASSERT_TRUE(seal(size, in, wire));
     EXPECT_EQ(content(in), rest);
@@ -92,18 +92,14 @@ TEST_F(RecordTest, RoundTripsUnderAnySegmentation) {
     const std::string sealed = content(wire) + rest;
     wire.clear();
     Chain arrived = chain_of(sealed, buffers, std::max(segment, 100u), rng.below(2) ? &rng : nullptr), also;
-    if (rng.below(2)) {
-      ASSERT_TRUE(arrived.share(0, arrived.size(), also, buffers));
-    }
+    if (rng.below(2)) { ASSERT_TRUE(arrived.share(0, arrived.size(), also, buffers)); }
     Chain opened;
     ContentType type;
     ASSERT_EQ(open(arrived, opened, type), Opened::ok);
     ASSERT_EQ(content(opened), payload);
     EXPECT_EQ(type, ContentType::application_data);
     EXPECT_EQ(content(arrived), rest);
-    if (!also.empty()) {
-      EXPECT_EQ(content(also), sealed);
-    }
+    if (!also.empty()) { EXPECT_EQ(content(also), sealed); }
   }
 }
 

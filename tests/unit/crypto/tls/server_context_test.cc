@@ -24,20 +24,23 @@ TEST_F(ServerContextTest, TakesCertificatesOfBothKindsSideBySide) {
 
 TEST_F(ServerContextTest, SaysEveryErrorByItsPlace) {
   ServerConfig config;
-  config.named = {{{"a.example.com", "A.example.com"}, {{identity(KeyType::ec).certificate_pem, identity(KeyType::rsa).private_key_pem}}},
+  config.named = {{{"a.example.com", "A.example.com"},
+                   {{identity(KeyType::ec).certificate_pem, identity(KeyType::rsa).private_key_pem}}},
                   {{"not a name"}, {{"rubbish", "rubbish"}}},
                   {{}, {}}};
-  config.fallback = {{identity(KeyType::ec).certificate_pem, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"},
-                     identity(KeyType::rsa), identity(KeyType::rsa)};
+  config.fallback = {
+      {identity(KeyType::ec).certificate_pem, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"},
+      identity(KeyType::rsa),
+      identity(KeyType::rsa)};
   config.alpn = {"http/1.1", ""};
   config.suites = {"TLS_AES_128_GCM_SHA256", "TLS_RSA_WITH_RC4_128_MD5"};
   config.groups = {"P-521"};
   const std::string all = error(config);
   for (const char* expected :
-       {"named[0].names: \"A.example.com\"", "named[0].identities[0].private_key_pem: does not belong", "named[1].names: \"not a name\"",
-        "named[1].identities[0].certificate_pem: holds no certificate", "named[2].names: are empty", "named[2].identities: are empty",
-        "fallback[0].private_key_pem: cannot be parsed", "fallback[2]: a certificate with this type", "alpn[1]:", "suites[1]: unknown",
-        "groups[0]: unknown"})
+       {"named[0].names: \"A.example.com\"", "named[0].identities[0].private_key_pem: does not belong",
+        "named[1].names: \"not a name\"", "named[1].identities[0].certificate_pem: holds no certificate",
+        "named[2].names: are empty", "named[2].identities: are empty", "fallback[0].private_key_pem: cannot be parsed",
+        "fallback[2]: a certificate with this type", "alpn[1]:", "suites[1]: unknown", "groups[0]: unknown"})
     EXPECT_NE(all.find(expected), std::string::npos) << expected << "\nin\n" << all;
   EXPECT_EQ(error({}), "identities: there is no certificate at all");
 }

@@ -5,12 +5,14 @@ namespace {
 
 struct SessionImageTest : TlsTest {};
 
-// The connection moves to another worker's pool, in the middle of a record, again and again; the client notices nothing.
+// The connection moves to another worker's pool, in the middle of a record, again and again; the client notices
+// nothing.
 TEST_F(SessionImageTest, ATransferGoesOnInAnotherPool) {
   const ServerContext server = context();
   Worker other{"tls_successor", 1};
   for (const char* suite : {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}) {
-    auto talk = std::make_unique<Conversation>(*worker, server, TlsClient::Options{.suites = suite, .name = "www.example.com", .protocols = {"h2"}}, now);
+    auto talk = std::make_unique<Conversation>(
+        *worker, server, TlsClient::Options{.suites = suite, .name = "www.example.com", .protocols = {"h2"}}, now);
     ASSERT_TRUE(talk->shake_hands());
     const std::string text = noise(200'000, 4);
     std::string received, sent;
@@ -18,12 +20,11 @@ TEST_F(SessionImageTest, ATransferGoesOnInAnotherPool) {
     SessionId id = talk->id();
     for (int hop = 0; hop < 8; ++hop) {
       const std::string_view piece = std::string_view{text}.substr(static_cast<std::size_t>(hop) * 25'000, 25'000);
-      if (hop == 3) {
-        ASSERT_EQ(SSL_key_update(talk->client.ssl(), SSL_KEY_UPDATE_REQUESTED), 1);
-      }
+      if (hop == 3) { ASSERT_EQ(SSL_key_update(talk->client.ssl(), SSL_KEY_UPDATE_REQUESTED), 1); }
       ASSERT_TRUE(talk->client.write(piece));
       const std::string bytes = talk->client.take();
-      Chain arrived = chain_of(std::string_view{bytes}.substr(0, bytes.size() - 3000), at->buffers, 1448), plaintext, wire;
+      Chain arrived = chain_of(std::string_view{bytes}.substr(0, bytes.size() - 3000), at->buffers, 1448), plaintext,
+            wire;
       EXPECT_EQ(at->sessions.receive(id, arrived, plaintext, wire, now), Progress::data);
       EXPECT_GT(at->sessions.held(id), 0u);
       received += content(plaintext);
@@ -67,7 +68,8 @@ TEST_F(SessionImageTest, ADamagedImageIsRefusedOrHarmless) {
   std::vector<std::uint8_t> image(worker->sessions.image_size(id));
   ASSERT_EQ(worker->sessions.export_image(id, image), image.size());
   worker->sessions.free(id);
-  for (std::size_t size = 0; size < image.size(); ++size) EXPECT_FALSE(worker->sessions.import_image(ByteView{image}.first(size)));
+  for (std::size_t size = 0; size < image.size(); ++size)
+    EXPECT_FALSE(worker->sessions.import_image(ByteView{image}.first(size)));
   for (int i = 0; i < 5000; ++i) {
     std::vector<std::uint8_t> damaged = image;
     damaged[rng.below(static_cast<std::uint32_t>(image.size()))] ^= static_cast<std::uint8_t>(1 + rng.below(255));

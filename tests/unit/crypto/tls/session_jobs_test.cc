@@ -33,9 +33,11 @@ TEST_F(SessionJobsTest, HelloRetryRequest) {
 TEST_F(SessionJobsTest, FailuresAreAlertedAndCounted) {
   const ServerContext server = context();
   using Refusal = std::pair<int, Failure>;
-  EXPECT_EQ(refusal(server, {.max_version = TLS1_2_VERSION}), Refusal(SSL_AD_PROTOCOL_VERSION, Failure::protocol_version));
+  EXPECT_EQ(refusal(server, {.max_version = TLS1_2_VERSION}),
+            Refusal(SSL_AD_PROTOCOL_VERSION, Failure::protocol_version));
   EXPECT_EQ(refusal(server, {.groups = "P-521"}), Refusal(SSL_AD_HANDSHAKE_FAILURE, Failure::no_shared_offer));
-  EXPECT_EQ(refusal(server, {.protocols = {"spdy/3", "imap"}}), Refusal(SSL_AD_NO_APPLICATION_PROTOCOL, Failure::no_protocol));
+  EXPECT_EQ(refusal(server, {.protocols = {"spdy/3", "imap"}}),
+            Refusal(SSL_AD_NO_APPLICATION_PROTOCOL, Failure::no_protocol));
   ServerConfig named;
   named.named = {{{"www.example.com", "*.example.net"}, {identity(KeyType::ec)}}};
   const ServerContext strict = context(named);
@@ -57,7 +59,8 @@ TEST_F(SessionJobsTest, NameAndProtocolChoose) {
     Conversation talk{*worker, server, {.name = name, .protocols = protocols}, now};
     EXPECT_TRUE(talk.shake_hands());
     char text[256] = {};
-    X509_NAME_get_text_by_NID(X509_get_subject_name(SSL_get0_peer_certificate(talk.client.ssl())), NID_commonName, text, sizeof text);
+    X509_NAME_get_text_by_NID(X509_get_subject_name(SSL_get0_peer_certificate(talk.client.ssl())), NID_commonName, text,
+                              sizeof text);
     const SessionInfo info = worker->sessions.info(talk.id());
     EXPECT_EQ(info.name, name ? name : "");
     return std::string{text} + " " + std::string{info.protocol};
@@ -208,7 +211,8 @@ TEST_F(SessionJobsTest, HelperThreadsRunThem) {
     });
   {
     std::vector<std::unique_ptr<Conversation>> talks;
-    for (int i = 0; i < 12; ++i) talks.push_back(std::make_unique<Conversation>(*worker, server, TlsClient::Options{}, now));
+    for (int i = 0; i < 12; ++i)
+      talks.push_back(std::make_unique<Conversation>(*worker, server, TlsClient::Options{}, now));
     // One gives up while its job is out.
     {
       Conversation gone{*worker, server, {}, now};

@@ -64,8 +64,11 @@ struct SessionRecordsTest : TlsTest {
     worker->engine->expand(Aead::aes128_gcm, reading.key.view(), key);
     Chain in = chain_of(record, worker->buffers, 1448), out;
     ContentType type;
-    const Opened opened = open_record({*worker->engine, suites[0], key, worker->buffers}, reading, peek_header(in).size, in, out, type);
-    return opened == Opened::ok && type == ContentType::alert && out.size() == 2 ? static_cast<unsigned char>(content(out)[1]) : -2;
+    const Opened opened =
+        open_record({*worker->engine, suites[0], key, worker->buffers}, reading, peek_header(in).size, in, out, type);
+    return opened == Opened::ok && type == ContentType::alert && out.size() == 2
+               ? static_cast<unsigned char>(content(out)[1])
+               : -2;
   }
 };
 
@@ -141,19 +144,27 @@ TEST_F(SessionRecordsTest, WhatThePeerMayNotSendHasItsAlert) {
   using Answer = std::pair<Progress, int>;
   constexpr auto error = Progress::error;
   EXPECT_EQ(answer(std::string("\x16\x03\x03\x00\x05hello", 10)), Answer(error, 10)) << "in the clear";
-  EXPECT_EQ(answer(std::string("\x14\x03\x03\x00\x01\x01", 6)), Answer(error, 10)) << "ChangeCipherSpec after the handshake";
+  EXPECT_EQ(answer(std::string("\x14\x03\x03\x00\x01\x01", 6)), Answer(error, 10))
+      << "ChangeCipherSpec after the handshake";
   EXPECT_EQ(answer(std::string("\x17\x03\x03\x41\x01", 5)), Answer(error, 22)) << "above 2^14 + 256";
-  EXPECT_EQ(answer(std::string("\x17\x03\x03\x00\x10", 5) + std::string(16, 'x')), Answer(error, 20)) << "no room for a type";
+  EXPECT_EQ(answer(std::string("\x17\x03\x03\x00\x10", 5) + std::string(16, 'x')), Answer(error, 20))
+      << "no room for a type";
   EXPECT_EQ(answer(forge(23, std::string(16385, 'x'), 0)), Answer(error, 22)) << "more plaintext than 2^14";
   EXPECT_EQ(answer(forge(0, std::string(20, '\0'), 0)), Answer(error, 10)) << "no type";
   EXPECT_EQ(answer(forge(99, "x", 0)), Answer(error, 10)) << "unknown type";
   EXPECT_EQ(answer(forge(22, "", 0)), Answer(error, 10)) << "an empty handshake record";
-  EXPECT_EQ(answer(forge(22, std::string("\x01\x00\x00\x01\x00", 5), 0)), Answer(error, 10)) << "ClientHello: no renegotiation";
-  EXPECT_EQ(answer(forge(22, std::string("\x04\x00\x00\x01\x00", 5), 0)), Answer(error, 10)) << "a ticket from a client";
-  EXPECT_EQ(answer(forge(22, std::string("\x18\x00\x00\x01\x02", 5), 0)), Answer(error, 47)) << "KeyUpdate neither 0 nor 1";
-  EXPECT_EQ(answer(forge(22, std::string("\x18\x00\x00\x02\x00\x00", 6), 0)), Answer(error, 50)) << "KeyUpdate of two bytes";
-  EXPECT_EQ(answer(forge(22, std::string("\x18\x00\x00\x01\x00\x18", 6), 0)), Answer(error, 10)) << "a message behind KeyUpdate";
-  EXPECT_EQ(answer(forge(22, std::string("\x18\x00", 2), 0) + forge(23, "data", 1)), Answer(error, 10)) << "data inside a message";
+  EXPECT_EQ(answer(forge(22, std::string("\x01\x00\x00\x01\x00", 5), 0)), Answer(error, 10))
+      << "ClientHello: no renegotiation";
+  EXPECT_EQ(answer(forge(22, std::string("\x04\x00\x00\x01\x00", 5), 0)), Answer(error, 10))
+      << "a ticket from a client";
+  EXPECT_EQ(answer(forge(22, std::string("\x18\x00\x00\x01\x02", 5), 0)), Answer(error, 47))
+      << "KeyUpdate neither 0 nor 1";
+  EXPECT_EQ(answer(forge(22, std::string("\x18\x00\x00\x02\x00\x00", 6), 0)), Answer(error, 50))
+      << "KeyUpdate of two bytes";
+  EXPECT_EQ(answer(forge(22, std::string("\x18\x00\x00\x01\x00\x18", 6), 0)), Answer(error, 10))
+      << "a message behind KeyUpdate";
+  EXPECT_EQ(answer(forge(22, std::string("\x18\x00", 2), 0) + forge(23, "data", 1)), Answer(error, 10))
+      << "data inside a message";
   EXPECT_EQ(answer(forge(21, "\x02", 0)), Answer(error, 50)) << "half an alert";
   EXPECT_EQ(answer(forge(21, "\x02\x28", 0)), Answer(error, -1)) << "a fatal alert is not answered";
   EXPECT_EQ(answer(forge(21, "\x01\x28", 0)), Answer(error, -1)) << "whatever its level says";
@@ -169,10 +180,12 @@ TEST_F(SessionRecordsTest, WhatThePeerMaySendIsTaken) {
   EXPECT_EQ(got, "padded!");
   EXPECT_EQ(answer(forge(21, std::string("\x01\x5a", 2), 0) + forge(23, "z", 1), &got).second, -1);
   EXPECT_EQ(got, "z") << "user_canceled";
-  EXPECT_EQ(answer(forge(23, "a", 0) + forge(21, std::string("\x01\x00", 2), 1) + forge(23, "b", 2), &got).first, Progress::closed);
+  EXPECT_EQ(answer(forge(23, "a", 0) + forge(21, std::string("\x01\x00", 2), 1) + forge(23, "b", 2), &got).first,
+            Progress::closed);
   EXPECT_EQ(got, "a") << "nothing counts after close_notify";
   // KeyUpdate in two records: the key changes at its end.
-  EXPECT_EQ(answer(forge(22, std::string("\x18\x00", 2), 0) + forge(22, std::string("\x00\x01\x00", 3), 1), &got), std::pair(Progress::need_more, -1));
+  EXPECT_EQ(answer(forge(22, std::string("\x18\x00", 2), 0) + forge(22, std::string("\x00\x01\x00", 3), 1), &got),
+            std::pair(Progress::need_more, -1));
 }
 
 TEST_F(SessionRecordsTest, ManyRequestsForAKeyUpdateGetOneAnswer) {

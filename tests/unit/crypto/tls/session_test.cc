@@ -14,7 +14,11 @@ TEST_P(SessionMatrix, TalksToOpenssl) {
   const auto [suite, group, signatures] = GetParam();
   const ServerContext server = context();
   for (const std::uint32_t cut : {1448u, 1u, 0u}) {
-    Conversation talk{*worker, server, {.suites = suite, .groups = group, .signatures = signatures, .protocols = {"http/1.1"}}, now, cut};
+    Conversation talk{*worker,
+                      server,
+                      {.suites = suite, .groups = group, .signatures = signatures, .protocols = {"http/1.1"}},
+                      now,
+                      cut};
     ASSERT_TRUE(talk.shake_hands()) << cut;
     EXPECT_STREQ(SSL_CIPHER_get_name(SSL_get_current_cipher(talk.client.ssl())), suite);
     EVP_PKEY* key = X509_get0_pubkey(SSL_get0_peer_certificate(talk.client.ssl()));
@@ -33,8 +37,10 @@ TEST_P(SessionMatrix, TalksToOpenssl) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, SessionMatrix,
-                         testing::Combine(testing::Values("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"),
-                                          testing::Values("X25519", "P-256", "P-384"), testing::Values("ECDSA+SHA256", "RSA-PSS+SHA256")));
+                         testing::Combine(testing::Values("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384",
+                                                          "TLS_CHACHA20_POLY1305_SHA256"),
+                                          testing::Values("X25519", "P-256", "P-384"),
+                                          testing::Values("ECDSA+SHA256", "RSA-PSS+SHA256")));
 
 struct SessionTest : TlsTest {};
 
@@ -55,15 +61,11 @@ TEST_F(SessionTest, BigTransfersBothWaysWithSharedBuffers) {
       const std::string_view piece = std::string_view{down}.substr(at, 100'000);
       Chain plaintext = chain_of(piece, worker->buffers, 1448), kept, wire;
       const bool shared = at / 100'000 % 2;
-      if (shared) {
-        ASSERT_TRUE(plaintext.share(0, plaintext.size(), kept, worker->buffers));
-      }
+      if (shared) { ASSERT_TRUE(plaintext.share(0, plaintext.size(), kept, worker->buffers)); }
       ASSERT_TRUE(worker->sessions.send(talk.id(), plaintext, wire, now));
       talk.to_client(wire);
       got += talk.client.read();
-      if (shared) {
-        EXPECT_TRUE(content(kept) == piece);
-      }
+      if (shared) { EXPECT_TRUE(content(kept) == piece); }
     }
     EXPECT_TRUE(got == down);
   }

@@ -1,5 +1,5 @@
-// RFC 9293 3.10.7 and the RFCs that amend it, as conversations with a scripted peer; and the bugs that a mature user-space
-// stack had to mend, one test each.
+// RFC 9293 3.10.7 and the RFCs that amend it, as conversations with a scripted peer; and the bugs that a mature
+// user-space stack had to mend, one test each.
 #include <gtest/gtest.h>
 
 #include "tests/support/tcp_peer.h"
@@ -94,18 +94,18 @@ struct ScriptTest : testing::Test {
   }
 };
 
-#define EXPECT_SEGMENT(want_flags, want_seq, want_ack)              \
-  do {                                                              \
-    const auto got_ = next();                                       \
-    ASSERT_TRUE(got_) << "nothing was sent";                        \
-    EXPECT_EQ(got_->flags & ~PSH, (want_flags)) << *got_;           \
-    EXPECT_EQ(got_->seq, (want_seq)) << *got_;                      \
-    EXPECT_EQ(got_->ack, (want_ack)) << *got_;                      \
+#define EXPECT_SEGMENT(want_flags, want_seq, want_ack)                                                                 \
+  do {                                                                                                                 \
+    const auto got_ = next();                                                                                          \
+    ASSERT_TRUE(got_) << "nothing was sent";                                                                           \
+    EXPECT_EQ(got_->flags & ~PSH, (want_flags)) << *got_;                                                              \
+    EXPECT_EQ(got_->seq, (want_seq)) << *got_;                                                                         \
+    EXPECT_EQ(got_->ack, (want_ack)) << *got_;                                                                         \
   } while (false)
-#define EXPECT_SILENCE()                              \
-  do {                                                \
-    const auto got_ = next();                         \
-    EXPECT_FALSE(got_) << *got_;                      \
+#define EXPECT_SILENCE()                                                                                               \
+  do {                                                                                                                 \
+    const auto got_ = next();                                                                                          \
+    EXPECT_FALSE(got_) << *got_;                                                                                       \
   } while (false)
 
 TEST_F(ScriptTest, SynIsAnsweredWithWhatItOffered) {
@@ -114,7 +114,8 @@ TEST_F(ScriptTest, SynIsAnsweredWithWhatItOffered) {
   ASSERT_TRUE(got);
   EXPECT_EQ(got->flags, SYN | ACK);
   EXPECT_EQ(got->ack, 101u);
-  EXPECT_TRUE(got->options.has_mss && got->options.sack_permitted && got->options.has_timestamps && got->options.has_window_scale);
+  EXPECT_TRUE(got->options.has_mss && got->options.sack_permitted && got->options.has_timestamps &&
+              got->options.has_window_scale);
   EXPECT_EQ(got->options.mss, 1460);
   EXPECT_EQ(got->options.ts_echo, 9u);
   later(1_s + 2_ms);
@@ -131,7 +132,8 @@ TEST_F(ScriptTest, ABareSynGetsNoOptionsButMss) {
 }
 
 TEST_F(ScriptTest, OptionLengthsOfZeroOneAndTooMuchEndTheOptions) {
-  for (const Bytes& options : {Bytes{2, 0, 1, 1}, Bytes{2, 1, 1, 1}, Bytes{2, 40, 1, 1}, Bytes{3}, Bytes{8, 10, 0, 0}}) {
+  for (const Bytes& options :
+       {Bytes{2, 0, 1, 1}, Bytes{2, 1, 1, 1}, Bytes{2, 40, 1, 1}, Bytes{3}, Bytes{8, 10, 0, 0}}) {
     peer->here.port++;
     send({.flags = SYN, .seq = 100, .options = options});
     EXPECT_SEGMENT(SYN | ACK, peer->egress.sent.empty() ? 0 : get32(&peer->egress.sent.back()[24]), 101u);

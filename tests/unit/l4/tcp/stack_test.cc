@@ -38,7 +38,8 @@ Config config_of(std::uint8_t secret) {
   return c;
 }
 
-// One end of a transfer: sends `size` bytes of a stream that its seed makes, checks what it receives against the other's.
+// One end of a transfer: sends `size` bytes of a stream that its seed makes, checks what it receives against the
+// other's.
 struct Side {
   Stack stack;
   Counters& counters;
@@ -90,7 +91,8 @@ struct TransferTest : testing::Test {
     if (const std::uint32_t size = in.size()) {
       std::vector<std::uint8_t> content(size);
       in.peek(0, content);
-      for (std::uint32_t i = 0; i < size; ++i) ASSERT_EQ(content[i], stream_byte(side.peer_seed, side.received + i)) << side.received + i;
+      for (std::uint32_t i = 0; i < size; ++i)
+        ASSERT_EQ(content[i], stream_byte(side.peer_seed, side.received + i)) << side.received + i;
       side.received += size;
       in.clear();
       side.stack.consumed(side.id, size, now);
@@ -98,7 +100,8 @@ struct TransferTest : testing::Test {
     while (side.sent < side.to_send) {
       const std::uint32_t room = side.stack.send_room(side.id);
       if (room == 0) break;
-      const auto size = static_cast<std::uint32_t>(std::min<std::uint64_t>({room, side.to_send - side.sent, 1 + rng.below(20000)}));
+      const auto size =
+          static_cast<std::uint32_t>(std::min<std::uint64_t>({room, side.to_send - side.sent, 1 + rng.below(20000)}));
       std::vector<std::uint8_t> content(size);
       for (std::uint32_t i = 0; i < size; ++i) content[i] = stream_byte(side.seed, side.sent + i);
       Chain out;
@@ -123,8 +126,8 @@ struct TransferTest : testing::Test {
   }
 
   // Runs until both sides are done or the virtual time is over.
-  void transfer(std::uint64_t up, std::uint64_t down, Impairment impairment, Config ca, Config cb, Path way, std::uint64_t seed = 1,
-                Nanos limit = 600_s) {
+  void transfer(std::uint64_t up, std::uint64_t down, Impairment impairment, Config ca, Config cb, Path way,
+                std::uint64_t seed = 1, Nanos limit = 600_s) {
     rng = Rng{seed};
     AnyListener listener;
     {
@@ -181,7 +184,8 @@ const Path plain{1500, false, true}, copying{1500, false, false}, super{1500, tr
 
 TEST_F(TransferTest, MegabytesBothWaysOverACleanLink) {
   transfer(3 * mb, 2 * mb, {}, config_of(1), config_of(2), plain);
-  EXPECT_EQ(counters_a.get(Counter::tcp_retransmitted_segments) + counters_b.get(Counter::tcp_retransmitted_segments), 0u);
+  EXPECT_EQ(counters_a.get(Counter::tcp_retransmitted_segments) + counters_b.get(Counter::tcp_retransmitted_segments),
+            0u);
   EXPECT_LT(took.millis(), 2000);
 }
 
@@ -201,9 +205,17 @@ TEST_F(TransferTest, SuperSegmentsWhereThePortCutsThem) {
 TEST_F(TransferTest, SurvivesLossReorderingDuplicationAndCorruption) {
   for (std::uint64_t seed = 1; seed <= 6; ++seed) {
     SCOPED_TRACE(seed);
-    Impairment bad{.delay = 5_ms, .jitter = seed % 2 ? Nanos{} : Nanos{3_ms}, .loss_ppm = 20'000, .duplicate_ppm = 10'000,
-                   .reorder_ppm = 30'000, .corrupt_ppm = 2'000};
-    transfer(1 * mb, 1 * mb, bad, config_of(1), config_of(2), seed % 3 == 0 ? super : seed % 3 == 1 ? plain : copying, seed);
+    Impairment bad{.delay = 5_ms,
+                   .jitter = seed % 2 ? Nanos{} : Nanos{3_ms},
+                   .loss_ppm = 20'000,
+                   .duplicate_ppm = 10'000,
+                   .reorder_ppm = 30'000,
+                   .corrupt_ppm = 2'000};
+    transfer(1 * mb, 1 * mb, bad, config_of(1), config_of(2),
+             seed % 3 == 0   ? super
+             : seed % 3 == 1 ? plain
+                             : copying,
+             seed);
     if (HasFailure()) return;
   }
   EXPECT_GT(counters_a.get(Counter::tcp_retransmitted_segments), 0u);
@@ -215,16 +227,19 @@ TEST_F(TransferTest, SurvivesHeavyLossWithoutSackAndTimestamps) {
     Config c = config_of(1);
     c.sack = seed & 1;
     c.timestamps = seed & 2;
-    transfer(200'000, 200'000, {.delay = 5_ms, .loss_ppm = 50'000, .duplicate_ppm = 10'000, .reorder_ppm = 50'000}, c, config_of(2), plain,
-             seed);
+    transfer(200'000, 200'000, {.delay = 5_ms, .loss_ppm = 50'000, .duplicate_ppm = 10'000, .reorder_ppm = 50'000}, c,
+             config_of(2), plain, seed);
     if (HasFailure()) return;
   }
 }
 
 TEST_F(TransferTest, ANarrowLinkWithAShortQueueIsFilled) {
   // 10 Mbit/s, 20 packets: 2 MB take 1.7 s at best.
-  transfer(2 * mb, 0, {.delay = 10_ms, .bits_per_second = 10'000'000, .queue_packets = 20}, config_of(1), config_of(2), plain);
-  EXPECT_LT(took.millis(), 3500) << counters_a.get(Counter::tcp_retransmission_timeouts) << " timeouts, " << counters_a.get(Counter::tcp_retransmitted_segments) << " sent again, " << counters_a.get(Counter::tcp_tail_probes) << " probes";
+  transfer(2 * mb, 0, {.delay = 10_ms, .bits_per_second = 10'000'000, .queue_packets = 20}, config_of(1), config_of(2),
+           plain);
+  EXPECT_LT(took.millis(), 3500) << counters_a.get(Counter::tcp_retransmission_timeouts) << " timeouts, "
+                                 << counters_a.get(Counter::tcp_retransmitted_segments) << " sent again, "
+                                 << counters_a.get(Counter::tcp_tail_probes) << " probes";
 }
 
 }  // namespace

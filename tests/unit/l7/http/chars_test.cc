@@ -22,7 +22,8 @@ void same_as_scalar() {
         ASSERT_EQ(find<Class>(exact.get(), end, end), expected) << c << " at " << at << " of " << size;
         std::string wide(exact.get(), size);
         wide += std::string(64, '\r');  // what stands behind does not count
-        ASSERT_EQ(find<Class>(wide.data(), wide.data() + size, wide.data() + wide.size()) - wide.data(), expected - exact.get());
+        ASSERT_EQ(find<Class>(wide.data(), wide.data() + size, wide.data() + wide.size()) - wide.data(),
+                  expected - exact.get());
       }
 }
 
@@ -37,9 +38,7 @@ TEST(Chars, TokenCharacters) {
   int tokens = 0;
   for (int c = 0; c < 256; ++c) {
     tokens += is_token(static_cast<char>(c));
-    if (c < 0x21 || c > 0x7e) {
-      EXPECT_FALSE(is_token(static_cast<char>(c))) << c;
-    }
+    if (c < 0x21 || c > 0x7e) { EXPECT_FALSE(is_token(static_cast<char>(c))) << c; }
   }
   for (char c : separators) EXPECT_FALSE(is_token(c)) << c;
   EXPECT_EQ(tokens, 94 - 17);  // visible characters without the separators above that are visible

@@ -41,7 +41,10 @@ struct H1DecoderTest : testing::Test {
     EXPECT_EQ(cut(input, role, answers, [&] { return scale; }, fin), whole) << "byte by byte: " << input.substr(0, 400);
     Rng rng{input.size()};
     for (int i = 0; i < 20; ++i)
-      EXPECT_EQ(cut(input, role, answers, [&] { return scale + rng.below((i < 10 ? 40 : 7) * scale); }, fin), whole) << "random cuts: " << input.substr(0, 400);
+      EXPECT_EQ(cut(
+                    input, role, answers, [&] { return scale + rng.below((i < 10 ? 40 : 7) * scale); }, fin),
+                whole)
+          << "random cuts: " << input.substr(0, 400);
     return whole;
   }
   std::string respond(std::string_view input, bool fin = false, Method answers = Method::get) {
@@ -50,8 +53,10 @@ struct H1DecoderTest : testing::Test {
 };
 
 TEST_F(H1DecoderTest, ReadsARequest) {
-  EXPECT_EQ(read("GET /a/b?x=1 HTTP/1.1\r\nHost: example.com:8080\r\nAccept:*/*\r\nX-Empty:\r\nX-Tab:\t a b \t\r\n\r\n"),
-            "GET example.com:8080 /a/b?x=1 none 1.1 keep [Host=example.com:8080] [Accept=*/*] [X-Empty=] [X-Tab=a b]\nend 1\n");
+  EXPECT_EQ(
+      read("GET /a/b?x=1 HTTP/1.1\r\nHost: example.com:8080\r\nAccept:*/*\r\nX-Empty:\r\nX-Tab:\t a b \t\r\n\r\n"),
+      "GET example.com:8080 /a/b?x=1 none 1.1 keep [Host=example.com:8080] [Accept=*/*] [X-Empty=] [X-Tab=a b]\nend "
+      "1\n");
 }
 
 TEST_F(H1DecoderTest, PipelinedRequestsComeOneByOne) {
@@ -88,13 +93,15 @@ TEST_F(H1DecoderTest, ChunkedBodies) {
   const std::string said = "POST a / chunked 1.1 keep [Host=a] [Transfer-Encoding=chunked]\n";
   EXPECT_EQ(read(head + "0\r\n\r\n"), said + "end 1\n");
   EXPECT_EQ(read(head + "5\r\nhello\r\n00006\r\n world\r\n0\r\n\r\n"), said + "body hello world\nend 1\n");
-  EXPECT_EQ(read(head + "A\r\n0123456789\r\na\r\n0123456789\r\n0\r\n\r\n"), said + "body 01234567890123456789\nend 1\n");
+  EXPECT_EQ(read(head + "A\r\n0123456789\r\na\r\n0123456789\r\n0\r\n\r\n"),
+            said + "body 01234567890123456789\nend 1\n");
   EXPECT_EQ(read(head + "1;name=value\r\nx\r\n1 ; q=\"a b\"\r\ny\r\n0;last\r\n\r\n"), said + "body xy\nend 1\n");
   EXPECT_EQ(read(head + "1\r\nx\r\n0\r\nX-Sum: 7\r\nTrailer-Two:b\r\n\r\n"),
             said + "body x\ntrailers [X-Sum=7] [Trailer-Two=b]\nend 1\n");
   EXPECT_EQ(read(head + "0\r\nContent-Length: 5\r\nHost: evil\r\nX: y\r\n\r\n"), said + "trailers [X=y]\nend 1\n");
-  for (const char* bad : {"\r\n", "x\r\n", "-1\r\n", "+1\r\nx\r\n", "0x1\r\nx\r\n", "1 \r\nx\r\n", " 1\r\nx\r\n", "1\nx\r\n", "1\r\nxx\r\n", "1\r\nx\n\r\n",
-                          "1,1\r\nx\r\n", "1;a\nb\r\nx\r\n", "1;\x01\r\nx\r\n", "1\t\r\n", "0000000000000001\r\nx\r\n", "ffffffffffffffff1\r\nx\r\n"}) {
+  for (const char* bad : {"\r\n", "x\r\n", "-1\r\n", "+1\r\nx\r\n", "0x1\r\nx\r\n", "1 \r\nx\r\n", " 1\r\nx\r\n",
+                          "1\nx\r\n", "1\r\nxx\r\n", "1\r\nx\n\r\n", "1,1\r\nx\r\n", "1;a\nb\r\nx\r\n",
+                          "1;\x01\r\nx\r\n", "1\t\r\n", "0000000000000001\r\nx\r\n", "ffffffffffffffff1\r\nx\r\n"}) {
     const std::string got = read(head + bad + "0\r\n\r\n");
     EXPECT_TRUE(got.ends_with("fault bad_chunk\n")) << bad << ": " << got;
   }
@@ -130,9 +137,15 @@ TEST_F(H1DecoderTest, RefusesWhatIsNotExact) {
       {"empty name", "GET / HTTP/1.1\r\nHost: a\r\n: x\r\n\r\n", Fault::malformed},
       {"name with a slash", "GET / HTTP/1.1\r\nHost: a\r\nX/Y: x\r\n\r\n", Fault::malformed},
       {"name beyond ASCII", "GET / HTTP/1.1\r\nHost: a\r\nX\xc3\xa4: x\r\n\r\n", Fault::malformed},
-      {"control in a value", "GET / HTTP/1.1\r\nHost: a\r\nX: a\x01" "b\r\n\r\n", Fault::malformed},
+      {"control in a value",
+       "GET / HTTP/1.1\r\nHost: a\r\nX: a\x01"
+       "b\r\n\r\n",
+       Fault::malformed},
       {"DEL in a value", "GET / HTTP/1.1\r\nHost: a\r\nX: a\x7f\r\n\r\n", Fault::malformed},
-      {"vertical tab as space", "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\x0b" "chunked\r\n\r\n", Fault::malformed},
+      {"vertical tab as space",
+       "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\x0b"
+       "chunked\r\n\r\n",
+       Fault::malformed},
       {"two empty lines first", "\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", Fault::malformed},
       {"LF first", "\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", Fault::malformed},
       {"CR and no LF first", "\rGET / HTTP/1.1\r\nHost: a\r\n\r\n", Fault::malformed},
@@ -168,27 +181,35 @@ TEST_F(H1DecoderTest, RefusesWhatIsNotExact) {
       {"Host with too high a port", "GET / HTTP/1.1\r\nHost: a:65536\r\n\r\n", Fault::bad_host},
       {"absolute-form against Host", "GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n", Fault::bad_host},
       {"absolute-form against Host's port", "GET http://a/ HTTP/1.1\r\nHost: a:81\r\n\r\n", Fault::bad_host},
-      {"two lengths that differ", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx", Fault::bad_length},
-      {"two equal lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", Fault::bad_length},
+      {"two lengths that differ", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
+       Fault::bad_length},
+      {"two equal lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
+       Fault::bad_length},
       {"list of lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 1\r\n\r\nx", Fault::bad_length},
       {"length with a sign", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\nx", Fault::bad_length},
       {"negative length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\nx", Fault::bad_length},
       {"hexadecimal length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x1\r\n\r\nx", Fault::bad_length},
       {"empty length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\nx", Fault::bad_length},
-      {"length beyond 63 bits", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\nx", Fault::bad_length},
+      {"length beyond 63 bits", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\nx",
+       Fault::bad_length},
       {"length with a space", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1 1\r\n\r\nx", Fault::bad_length},
       {"CONNECT with a body", "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nContent-Length: 1\r\n\r\nx", Fault::bad_length},
-      {"CL.TE", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nG", Fault::bad_coding},
-      {"TE.CL", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n5c\r\n", Fault::bad_coding},
-      {"TE.TE", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-encoding: x\r\n\r\n0\r\n\r\n", Fault::bad_coding},
+      {"CL.TE", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nG",
+       Fault::bad_coding},
+      {"TE.CL", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n5c\r\n",
+       Fault::bad_coding},
+      {"TE.TE", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-encoding: x\r\n\r\n0\r\n\r\n",
+       Fault::bad_coding},
       {"chunked twice", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n", Fault::bad_coding},
       {"chunked not last", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\n", Fault::bad_coding},
-      {"unknown coding before", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", Fault::bad_coding},
+      {"unknown coding before", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+       Fault::bad_coding},
       {"xchunked", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n", Fault::bad_coding},
       {"quoted chunked", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \"chunked\"\r\n\r\n", Fault::bad_coding},
       {"identity", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n", Fault::bad_coding},
       {"empty coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n\r\n", Fault::bad_coding},
-      {"chunked over 1.0", "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", Fault::bad_coding},
+      {"chunked over 1.0", "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+       Fault::bad_coding},
   };
   for (const Refusal& refusal : refusals)
     EXPECT_EQ(read(refusal.request), std::string("fault ") + fault_text(refusal.fault) + "\n") << refusal.name;
@@ -198,13 +219,16 @@ TEST_F(H1DecoderTest, RefusesWhatIsNotExact) {
 
 TEST_F(H1DecoderTest, TargetFormsAndHosts) {
   EXPECT_EQ(read("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"), "OPTIONS a * none 1.1 keep [Host=a]\nend 1\n");
-  EXPECT_EQ(read("GET http://A.b:80?q HTTP/1.1\r\nHost: a.B\r\n\r\n"), "GET A.b:80 /?q none 1.1 keep [Host=a.B]\nend 1\n");
+  EXPECT_EQ(read("GET http://A.b:80?q HTTP/1.1\r\nHost: a.B\r\n\r\n"),
+            "GET A.b:80 /?q none 1.1 keep [Host=a.B]\nend 1\n");
   EXPECT_EQ(read("GET https://[::1]:8443/x HTTP/1.1\r\nHost: [::1]:8443\r\n\r\n"),
             "GET [::1]:8443 /x none 1.1 keep [Host=[::1]:8443]\nend 1\n");
-  EXPECT_EQ(read("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n"), "CONNECT a:443  none 1.1 keep [Host=a:443]\nend 1\n");
+  EXPECT_EQ(read("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n"),
+            "CONNECT a:443  none 1.1 keep [Host=a:443]\nend 1\n");
   EXPECT_EQ(read("GET / HTTP/1.1\r\nHost:\r\n\r\n"), "GET  / none 1.1 keep [Host=]\nend 1\n");
   EXPECT_EQ(read("GET / HTTP/1.0\r\n\r\n"), "GET  / none 1.0\nend 1\n");
-  EXPECT_EQ(read("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"), "GET  / none 1.0 keep [Connection=Keep-Alive]\nend 1\n");
+  EXPECT_EQ(read("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"),
+            "GET  / none 1.0 keep [Connection=Keep-Alive]\nend 1\n");
 }
 
 TEST_F(H1DecoderTest, ExpectAndUpgradeAreNoted) {
@@ -213,7 +237,8 @@ TEST_F(H1DecoderTest, ExpectAndUpgradeAreNoted) {
   EXPECT_EQ(read("GET / HTTP/1.1\r\nHost: a\r\nConnection: foo, Upgrade\r\nUpgrade: websocket\r\n\r\n"),
             "GET a / none 1.1 keep upgrade [Host=a] [Connection=foo, Upgrade] [Upgrade=websocket]\nend 1\n");
   EXPECT_EQ(read("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n"),
-            "GET a / none 1.1 keep [Host=a] [Upgrade=websocket]\nend 1\n") << "not named by Connection";
+            "GET a / none 1.1 keep [Host=a] [Upgrade=websocket]\nend 1\n")
+      << "not named by Connection";
 }
 
 TEST_F(H1DecoderTest, LimitsHold) {
@@ -233,11 +258,14 @@ TEST_F(H1DecoderTest, LimitsHold) {
   EXPECT_EQ(read(head(301)), "fault head_too_large\n");
   EXPECT_EQ(read("GET / HTTP/1.1\r\nX: " + std::string(1000, 'x')), "fault head_too_large\n");
   EXPECT_TRUE(read("GET / HTTP/1.1\r\nHost: a\r\nA: b\r\nA: b\r\nA: b\r\nA: b\r\n\r\n").ends_with("end 1\n"));
-  EXPECT_EQ(read("GET / HTTP/1.1\r\nHost: a\r\nA: b\r\nA: b\r\nA: b\r\nA: b\r\nA: b\r\n\r\n"), "fault head_too_large\n");
+  EXPECT_EQ(read("GET / HTTP/1.1\r\nHost: a\r\nA: b\r\nA: b\r\nA: b\r\nA: b\r\nA: b\r\n\r\n"),
+            "fault head_too_large\n");
 }
 
 TEST_F(H1DecoderTest, DefaultLimitsAreThoseOfSemantics) {
-  const auto line = [](std::size_t size) { return "GET /" + std::string(size - 16, 'x') + " HTTP/1.1\r\nHost: a\r\n\r\n"; };
+  const auto line = [](std::size_t size) {
+    return "GET /" + std::string(size - 16, 'x') + " HTTP/1.1\r\nHost: a\r\n\r\n";
+  };
   EXPECT_TRUE(read(line(8192)).ends_with("end 1\n"));
   EXPECT_EQ(read(line(8193)), "fault line_too_long\n");
   std::string fields = "GET / HTTP/1.1\r\nHost: a\r\n";
@@ -256,19 +284,23 @@ TEST_F(H1DecoderTest, DefaultLimitsAreThoseOfSemantics) {
 
 // RFC 9112 6.3.
 TEST_F(H1DecoderTest, ResponsesAreFramedByStatusMethodAndFields) {
-  EXPECT_EQ(respond("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhiHTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"),
+  EXPECT_EQ(respond("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhiHTTP/1.1 404 Not Found\r\nTransfer-Encoding: "
+                    "chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"),
             "200 OK length 2 1.1 keep [Content-Length=2]\nbody hi\nend 1\n"
             "404 Not Found chunked 1.1 keep [Transfer-Encoding=chunked]\nbody x\nend 2\n");
   EXPECT_EQ(respond("HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n"), "200  length 0 1.1 keep [Content-Length=0]\nend 1\n");
   EXPECT_EQ(respond("HTTP/1.1 200 \r\n\r\nuntil the end", true), "200  until_close 1.1\nbody until the end\nend 1\n");
-  EXPECT_EQ(respond("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n\r\n", true), "200 OK until_close 1.0 [Connection=keep-alive]\nend 1\n");
+  EXPECT_EQ(respond("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n\r\n", true),
+            "200 OK until_close 1.0 [Connection=keep-alive]\nend 1\n");
   EXPECT_EQ(respond("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", false, Method::head),
             "200 OK none 1000 1.1 keep [Content-Length=1000]\nend 1\n");
   EXPECT_EQ(respond("HTTP/1.1 204 No Content\r\n\r\n"), "204 No Content none 1.1 keep\nend 1\n");
   EXPECT_EQ(respond("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n"),
             "304 Not Modified none 9 1.1 keep [Content-Length=9]\nend 1\n");
-  EXPECT_EQ(respond("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
-            "100 Continue none 1.1 keep\n103 Early Hints none 1.1 keep [Link=x]\n200 OK length 0 1.1 keep [Content-Length=0]\nend 1\n");
+  EXPECT_EQ(respond("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 "
+                    "OK\r\nContent-Length: 0\r\n\r\n"),
+            "100 Continue none 1.1 keep\n103 Early Hints none 1.1 keep [Link=x]\n200 OK length 0 1.1 keep "
+            "[Content-Length=0]\nend 1\n");
   EXPECT_EQ(respond("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nraw\r\n\r\n", true),
             "101 Switching Protocols tunnel 1.1 upgrade [Upgrade=x] [Connection=upgrade]\nbody raw\r\n\r\n\nend 1\n");
   EXPECT_EQ(respond("HTTP/1.1 200 OK\r\n\r\nraw", true, Method::connect), "200 OK tunnel 1.1\nbody raw\nend 1\n");
@@ -277,19 +309,22 @@ TEST_F(H1DecoderTest, ResponsesAreFramedByStatusMethodAndFields) {
 }
 
 TEST_F(H1DecoderTest, RefusesBadResponses) {
-  for (const char* bad : {"HTTP/1.1\r\n\r\n", "HTTP/1.1 20 OK\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n", "HTTP/1.1 200OK\r\n\r\n", "HTTP/1.1 099 x\r\n\r\n",
-                          "HTTP/1.1  200 OK\r\n\r\n", "HTTP/1.1 -20 OK\r\n\r\n", "200 OK\r\n\r\n", "\r\nHTTP/1.1 200 OK\r\n\r\n",
-                          "HTTP/1.1 200 OK\r\nX : y\r\n\r\n", "HTTP/1.1 200 OK\nX: y\n\n"})
+  for (const char* bad :
+       {"HTTP/1.1\r\n\r\n", "HTTP/1.1 20 OK\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n", "HTTP/1.1 200OK\r\n\r\n",
+        "HTTP/1.1 099 x\r\n\r\n", "HTTP/1.1  200 OK\r\n\r\n", "HTTP/1.1 -20 OK\r\n\r\n", "200 OK\r\n\r\n",
+        "\r\nHTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nX : y\r\n\r\n", "HTTP/1.1 200 OK\nX: y\n\n"})
     EXPECT_EQ(respond(bad), "fault malformed\n") << bad;
   EXPECT_EQ(respond("HTTP/3.0 200 OK\r\n\r\n"), "fault bad_version\n");
   EXPECT_EQ(respond("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"), "fault bad_length\n");
-  EXPECT_EQ(respond("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"), "fault bad_coding\n");
+  EXPECT_EQ(respond("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"),
+            "fault bad_coding\n");
   EXPECT_EQ(respond("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n"), "fault bad_coding\n");
 }
 
 TEST_F(H1DecoderTest, AnEndInsideAMessageIsTruncation) {
-  for (const char* part : {"GET / HT", "GET / HTTP/1.1\r\nHost: a\r\n", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx",
-                           "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"})
+  for (const char* part :
+       {"GET / HT", "GET / HTTP/1.1\r\nHost: a\r\n", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"})
     EXPECT_TRUE(read(part, Role::server, true).ends_with("fault truncated\n")) << part;
   EXPECT_EQ(read("GET / HTTP/1.0\r\n\r\n", Role::server, true), "GET  / none 1.0\nend 1\n");
 }
@@ -353,7 +388,8 @@ TEST_F(H1DecoderTest, TunnelsPassEverything) {
   transcript.decoder().become_tunnel();
   transcript.read(std::string_view("\0\r\n\x16", 4));
   transcript.finish();
-  EXPECT_EQ(transcript.text(), "CONNECT a:1  none 1.1 keep [Host=a:1]\nend 1\nbody " + std::string("\0\r\n\x16", 4) + "\nend 2\n");
+  EXPECT_EQ(transcript.text(),
+            "CONNECT a:1  none 1.1 keep [Host=a:1]\nend 1\nbody " + std::string("\0\r\n\x16", 4) + "\nend 2\n");
 }
 
 }  // namespace

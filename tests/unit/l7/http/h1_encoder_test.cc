@@ -22,7 +22,8 @@ struct H1EncoderTest : testing::Test {
     text_ = std::move(text);
     const auto size = static_cast<std::uint32_t>(text_.size());
     head.reset();
-    ASSERT_EQ(response ? parse_response(text_.data(), size, size, limits, answers, head) : parse_request(text_.data(), size, size, limits, head),
+    ASSERT_EQ(response ? parse_response(text_.data(), size, size, limits, answers, head)
+                       : parse_request(text_.data(), size, size, limits, head),
               Fault::none);
   }
   std::string request(std::string text, const RequestEdits& edits = {}) {
@@ -43,49 +44,67 @@ struct H1EncoderTest : testing::Test {
 
 // RFC 9110 7.6.1.
 TEST_F(H1EncoderTest, HopByHopFieldsStayBehind) {
-  EXPECT_EQ(request("GET /p?q HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, X-Mine\r\nKeep-Alive: 5\r\nX-Mine: 1\r\nProxy-Connection: x\r\n"
+  EXPECT_EQ(request("GET /p?q HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, X-Mine\r\nKeep-Alive: 5\r\nX-Mine: "
+                    "1\r\nProxy-Connection: x\r\n"
                     "TE: gzip\r\nUpgrade: h2c\r\nAccept: */*\r\nExpect: 100-continue\r\n\r\n"),
             "GET /p?q HTTP/1.1\r\nhost: a\r\nAccept: */*\r\n\r\n");
-  EXPECT_EQ(response("HTTP/1.1 200 Fine\r\nConnection: X-Mine\r\nX-Mine: 1\r\nKeep-Alive: 5\r\nX: y\r\nContent-Length: 3\r\n\r\n"),
-            "HTTP/1.1 200 Fine\r\nX: y\r\ncontent-length: 3\r\n\r\n");
+  EXPECT_EQ(
+      response(
+          "HTTP/1.1 200 Fine\r\nConnection: X-Mine\r\nX-Mine: 1\r\nKeep-Alive: 5\r\nX: y\r\nContent-Length: 3\r\n\r\n"),
+      "HTTP/1.1 200 Fine\r\nX: y\r\ncontent-length: 3\r\n\r\n");
 }
 
 TEST_F(H1EncoderTest, TheClientIsNamedAndTheRequestNumbered) {
   const RequestEdits edits{.client = "10.0.0.1", .proto = "https", .request_id = "id-1"};
   EXPECT_EQ(request("GET / HTTP/1.1\r\nHost: a\r\n\r\n", edits),
-            "GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 10.0.0.1\r\nx-forwarded-proto: https\r\nx-request-id: id-1\r\n\r\n");
-  EXPECT_EQ(request("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.1.1.1, 2.2.2.2\r\nX-Forwarded-Proto: gopher\r\n"
-                    "x-forwarded-for: 3.3.3.3\r\nX-Request-Id: theirs\r\n\r\n", edits),
-            "GET / HTTP/1.1\r\nhost: a\r\nX-Request-Id: theirs\r\nx-forwarded-for: 1.1.1.1, 2.2.2.2, 3.3.3.3, 10.0.0.1\r\n"
-            "x-forwarded-proto: https\r\n\r\n");
+            "GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 10.0.0.1\r\nx-forwarded-proto: https\r\nx-request-id: "
+            "id-1\r\n\r\n");
+  EXPECT_EQ(
+      request("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.1.1.1, 2.2.2.2\r\nX-Forwarded-Proto: gopher\r\n"
+              "x-forwarded-for: 3.3.3.3\r\nX-Request-Id: theirs\r\n\r\n",
+              edits),
+      "GET / HTTP/1.1\r\nhost: a\r\nX-Request-Id: theirs\r\nx-forwarded-for: 1.1.1.1, 2.2.2.2, 3.3.3.3, 10.0.0.1\r\n"
+      "x-forwarded-proto: https\r\n\r\n");
 }
 
 TEST_F(H1EncoderTest, FieldEdits) {
-  const FieldEdit fields[] = {field_edit(Op::set, "x-a", "1"), field_edit(Op::append, "Cookie", "c=2"), field_edit(Op::remove, "user-agent"),
-                              field_edit(Op::set, "host", "b"), field_edit(Op::set, "content-length", "7"), field_edit(Op::remove, "x-none")};
-  EXPECT_EQ(request("GET / HTTP/1.1\r\nHost: a\r\nX-A: 0\r\nX-A: 00\r\nCookie: c=1\r\nUser-Agent: u\r\n\r\n", {.path = "/new?x", .fields = fields}),
+  const FieldEdit fields[] = {field_edit(Op::set, "x-a", "1"),
+                              field_edit(Op::append, "Cookie", "c=2"),
+                              field_edit(Op::remove, "user-agent"),
+                              field_edit(Op::set, "host", "b"),
+                              field_edit(Op::set, "content-length", "7"),
+                              field_edit(Op::remove, "x-none")};
+  EXPECT_EQ(request("GET / HTTP/1.1\r\nHost: a\r\nX-A: 0\r\nX-A: 00\r\nCookie: c=1\r\nUser-Agent: u\r\n\r\n",
+                    {.path = "/new?x", .fields = fields}),
             "GET /new?x HTTP/1.1\r\nhost: b\r\nCookie: c=1\r\nx-a: 1\r\nCookie: c=2\r\n\r\n");
 }
 
 TEST_F(H1EncoderTest, FramingIsWrittenAnew) {
-  EXPECT_EQ(request("PUT / HTTP/1.1\r\nContent-Length: 007\r\nHost: a\r\n\r\n"), "PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 7\r\n\r\n");
-  EXPECT_EQ(request("PUT / HTTP/1.1\r\nTransfer-Encoding: CHUNKED\r\nHost: a\r\n\r\n"), "PUT / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n");
+  EXPECT_EQ(request("PUT / HTTP/1.1\r\nContent-Length: 007\r\nHost: a\r\n\r\n"),
+            "PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 7\r\n\r\n");
+  EXPECT_EQ(request("PUT / HTTP/1.1\r\nTransfer-Encoding: CHUNKED\r\nHost: a\r\n\r\n"),
+            "PUT / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n");
   EXPECT_EQ(request("GET http://a/x HTTP/1.1\r\nHost: a\r\n\r\n"), "GET /x HTTP/1.1\r\nhost: a\r\n\r\n");
   EXPECT_EQ(request("GET / HTTP/1.0\r\n\r\n"), "GET / HTTP/1.1\r\nhost: \r\n\r\n");
-  EXPECT_EQ(response("HTTP/1.1 200 OK\r\n\r\n"), "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n") << "read until close";
-  EXPECT_EQ(response("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", {.client_version = Version::http10, .close = true}),
+  EXPECT_EQ(response("HTTP/1.1 200 OK\r\n\r\n"), "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+      << "read until close";
+  EXPECT_EQ(response("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+                     {.client_version = Version::http10, .close = true}),
             "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n");
   EXPECT_EQ(response("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", {.client_version = Version::http10}, Method::head),
             "HTTP/1.1 200 OK\r\ncontent-length: 9\r\nconnection: keep-alive\r\n\r\n");
-  EXPECT_EQ(response("HTTP/1.1 304\r\nContent-Length: 9\r\n\r\n"), "HTTP/1.1 304 Not Modified\r\ncontent-length: 9\r\n\r\n");
+  EXPECT_EQ(response("HTTP/1.1 304\r\nContent-Length: 9\r\n\r\n"),
+            "HTTP/1.1 304 Not Modified\r\ncontent-length: 9\r\n\r\n");
   EXPECT_EQ(response("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"), "HTTP/1.1 204 No Content\r\n\r\n");
-  EXPECT_EQ(response("HTTP/1.1 101 Switching Protocols\r\nUpgrade: ws\r\nConnection: Upgrade\r\n\r\n", {.keep_upgrade = true}),
+  EXPECT_EQ(response("HTTP/1.1 101 Switching Protocols\r\nUpgrade: ws\r\nConnection: Upgrade\r\n\r\n",
+                     {.keep_upgrade = true}),
             "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: ws\r\n\r\n");
 }
 
 TEST_F(H1EncoderTest, HeadsLargerThanABuffer) {
   const std::string value(5000, 'v');
-  EXPECT_EQ(request("GET / HTTP/1.1\r\nHost: a\r\nX: " + value + "\r\n\r\n"), "GET / HTTP/1.1\r\nhost: a\r\nX: " + value + "\r\n\r\n");
+  EXPECT_EQ(request("GET / HTTP/1.1\r\nHost: a\r\nX: " + value + "\r\n\r\n"),
+            "GET / HTTP/1.1\r\nhost: a\r\nX: " + value + "\r\n\r\n");
 }
 
 TEST_F(H1EncoderTest, ChunkedBodiesReadBackAsTheyWere) {
@@ -105,7 +124,8 @@ TEST_F(H1EncoderTest, ChunkedBodiesReadBackAsTheyWere) {
   ASSERT_TRUE(encode_end(Framing::chunked, nullptr, out, buffers));
   test::Transcript transcript{Role::server, limits, buffers, heads};
   transcript.read(test::content_of(out));
-  EXPECT_EQ(transcript.text(), "PUT a / chunked 1.1 keep [host=a] [transfer-encoding=chunked]\nbody " + sent + "\nend 1\n");
+  EXPECT_EQ(transcript.text(),
+            "PUT a / chunked 1.1 keep [host=a] [transfer-encoding=chunked]\nbody " + sent + "\nend 1\n");
 }
 
 TEST_F(H1EncoderTest, TrailersAndPlainBodies) {
@@ -126,7 +146,9 @@ TEST_F(H1EncoderTest, LocalReplies) {
   Chain out;
   const NameValue fields[] = {{"location", "/x"}};
   ASSERT_TRUE(encode_local_reply({.status = 404, .close = true}, out, buffers));
-  EXPECT_EQ(test::content_of(out), "HTTP/1.1 404 Not Found\r\ncontent-type: text/plain\r\ncontent-length: 10\r\nconnection: close\r\n\r\nNot Found\n");
+  EXPECT_EQ(test::content_of(out),
+            "HTTP/1.1 404 Not Found\r\ncontent-type: text/plain\r\ncontent-length: 10\r\nconnection: close\r\n\r\nNot "
+            "Found\n");
   out.clear();
   ASSERT_TRUE(encode_local_reply({.status = 302, .fields = fields}, out, buffers));
   EXPECT_EQ(test::content_of(out), "HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n");
@@ -156,8 +178,7 @@ TEST(RequestIds, AreVersionFourAndDiffer) {
   for (const RequestId& id : {a, b}) {
     EXPECT_EQ(id[14], '4');
     EXPECT_NE(std::string_view("89ab").find(id[19]), std::string_view::npos);
-    for (std::size_t i = 0; i < id.size(); ++i)
-      EXPECT_EQ(id[i] == '-', i == 8 || i == 13 || i == 18 || i == 23) << i;
+    for (std::size_t i = 0; i < id.size(); ++i) EXPECT_EQ(id[i] == '-', i == 8 || i == 13 || i == 18 || i == 23) << i;
   }
 }
 

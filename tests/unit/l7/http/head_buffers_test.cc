@@ -10,7 +10,8 @@ namespace {
 TEST(HeadBuffers, SmallFirstThenLargeThenNothing) {
   HeadBuffers buffers{1, 2};
   {
-    HeadBuffer small = buffers.take(HeadBuffers::small_size), next = buffers.take(1), large = buffers.take(HeadBuffers::large_size);
+    HeadBuffer small = buffers.take(HeadBuffers::small_size), next = buffers.take(1),
+               large = buffers.take(HeadBuffers::large_size);
     EXPECT_EQ(small.size(), HeadBuffers::small_size);
     EXPECT_EQ(next.size(), HeadBuffers::large_size) << "a small one is taken from the large when there is no other";
     ASSERT_TRUE(large);

@@ -11,9 +11,7 @@ std::string normal(std::string_view path, const PathPolicy& policy = {}) {
   std::string buffer(path.size(), '?');
   const auto out = normalise_path(path, policy, buffer);
   if (!out) return "refused";
-  if (path_is_normal(path, policy)) {
-    EXPECT_EQ(*out, path) << "called normal, yet it changes";
-  }
+  if (path_is_normal(path, policy)) { EXPECT_EQ(*out, path) << "called normal, yet it changes"; }
   std::string again(out->size(), '?');
   EXPECT_EQ(normalise_path(*out, policy, again), *out) << "twice is not once: " << path;
   return std::string{*out};
@@ -57,7 +55,8 @@ TEST(SplitAuthority, HostAndPort) {
   EXPECT_EQ(split_authority("a:")->port, 0);
   EXPECT_EQ(split_authority("[2001:db8::1]:65535")->host, "[2001:db8::1]");
   EXPECT_EQ(split_authority("[::1]:65535")->port, 65535);
-  for (const char* bad : {"", ":80", "a:65536", "a:8a", "a b", "u@a", "[::1", "[]", "[g::]", "[::1]x", "a:1:2", "a/b", "::1"})
+  for (const char* bad :
+       {"", ":80", "a:65536", "a:8a", "a b", "u@a", "[::1", "[]", "[g::]", "[::1]x", "a:1:2", "a/b", "::1"})
     EXPECT_FALSE(split_authority(bad)) << bad;
 }
 

@@ -53,20 +53,26 @@ TEST(Compile, EveryErrorIsNamedByItsPath) {
   bad.redirect->status = 200;
   bad.redirect->prefix = "/x";
   bad.request_fields = {{http::FieldEdit::Op::set, "a:b", "c\r\nd: e"}};
-  const std::string text = errors_of({{host({"a", "A", "*.b.*", "c:80", "d/e"}, {bad, route(2, Path::prefix, "api"), route(3, Path::exact, "/a?b")}), host({}, {})}});
+  const std::string text = errors_of(
+      {{host({"a", "A", "*.b.*", "c:80", "d/e"}, {bad, route(2, Path::prefix, "api"), route(3, Path::exact, "/a?b")}),
+        host({}, {})}});
   for (const char* expected :
-       {"hosts[0].hosts[1]: \"A\" stands at hosts[0].hosts[0] already", "hosts[0].hosts[2]: ", "hosts[0].hosts[3]: ", "hosts[0].hosts[4]: ",
-        "hosts[0].routes[0].path.value: the regular expression \"/a(b\" ", "hosts[0].routes[0].method: ", "hosts[0].routes[0].headers[0].name: ",
-        "hosts[0].routes[0].headers[1].match.value: ", "hosts[0].routes[0]: needs exactly one of", "hosts[0].routes[0].clusters: the sum of the weights is 0",
-        "hosts[0].routes[0].redirect.status: ", "hosts[0].routes[0].redirect.prefix: ", "hosts[0].routes[0].request_fields[0].name: ",
-        "hosts[0].routes[0].request_fields[0].value: ", "hosts[0].routes[1].path.value: \"api\"", "hosts[0].routes[2].path.value: ",
-        "hosts[1].hosts: names no host"})
+       {"hosts[0].hosts[1]: \"A\" stands at hosts[0].hosts[0] already", "hosts[0].hosts[2]: ", "hosts[0].hosts[3]: ",
+        "hosts[0].hosts[4]: ", "hosts[0].routes[0].path.value: the regular expression \"/a(b\" ",
+        "hosts[0].routes[0].method: ", "hosts[0].routes[0].headers[0].name: ",
+        "hosts[0].routes[0].headers[1].match.value: ", "hosts[0].routes[0]: needs exactly one of",
+        "hosts[0].routes[0].clusters: the sum of the weights is 0", "hosts[0].routes[0].redirect.status: ",
+        "hosts[0].routes[0].redirect.prefix: ", "hosts[0].routes[0].request_fields[0].name: ",
+        "hosts[0].routes[0].request_fields[0].value: ", "hosts[0].routes[1].path.value: \"api\"",
+        "hosts[0].routes[2].path.value: ", "hosts[1].hosts: names no host"})
     EXPECT_NE(text.find(expected), std::string::npos) << expected << "\nin\n" << text;
   EXPECT_EQ(std::ranges::count(text, '\n'), 17);
 }
 
 TEST(Compile, RegularExpressionsAreBounded) {
-  const auto with = [](std::string pattern) { return spec::Spec{{host({"*"}, {route(1, Path::regex, std::move(pattern))})}}; };
+  const auto with = [](std::string pattern) {
+    return spec::Spec{{host({"*"}, {route(1, Path::regex, std::move(pattern))})}};
+  };
   EXPECT_EQ(errors_of(with("/a{3}[a-z]{1,40}(b|c)*")), "");
   EXPECT_NE(errors_of(with("/(a)\\1")), "") << "no back-references";
   EXPECT_NE(errors_of(with("/a)b")).find("index 2"), std::string::npos) << "the position is the operator's";
@@ -75,9 +81,10 @@ TEST(Compile, RegularExpressionsAreBounded) {
   EXPECT_NE(errors_of(with("(a{100}){100}")).find("10000 states"), std::string::npos);
   EXPECT_NE(errors_of(with("a)|(b")), "") << "no parenthesis reaches out of its group";
   EXPECT_NE(errors_of(with("(*UTF8)a")).find("control verb"), std::string::npos);
-  EXPECT_NE(errors_of({{host({"*"}, {route(1, Path::regex, "/a"), route(2, Path::regex, "/b")})}}, {.patterns_per_field = 1})
-                .find("2 regular expressions over the path, the limit is 1"),
-            std::string::npos);
+  EXPECT_NE(
+      errors_of({{host({"*"}, {route(1, Path::regex, "/a"), route(2, Path::regex, "/b")})}}, {.patterns_per_field = 1})
+          .find("2 regular expressions over the path, the limit is 1"),
+      std::string::npos);
 }
 
 TEST(Compile, EqualSetsOfExpressionsAreCompiledOnce) {
@@ -85,7 +92,8 @@ TEST(Compile, EqualSetsOfExpressionsAreCompiledOnce) {
   const auto spec = [](std::string third) {
     spec::Spec made;
     for (int i = 0; i < 50; ++i)
-      made.hosts.push_back(host({"h" + std::to_string(i)}, {route(1, Path::regex, "/a.*"), route(2, Path::regex, "/b.*")}));
+      made.hosts.push_back(
+          host({"h" + std::to_string(i)}, {route(1, Path::regex, "/a.*"), route(2, Path::regex, "/b.*")}));
     made.hosts[7].routes.push_back(route(3, Path::regex, std::move(third)));
     return made;
   };
@@ -147,9 +155,11 @@ TEST(Compile, HundredThousandRoutes) {
     ASSERT_NE(found, nullptr) << path;
     EXPECT_EQ(found->id, static_cast<std::uint32_t>(2 * i + 1));
     const std::string below = path + "/x";
-    EXPECT_EQ(table->find({.host = "big.example.com", .path = below, .query = {}, .method = "GET"}, scratch) != nullptr, i % 2 == 0);
+    EXPECT_EQ(table->find({.host = "big.example.com", .path = below, .query = {}, .method = "GET"}, scratch) != nullptr,
+              i % 2 == 0);
     const std::string own = "h" + std::to_string(i) + ".example.com";
-    EXPECT_EQ(table->find({.host = own, .path = "/api/x", .query = {}, .method = "GET"}, scratch), nullptr) << "the header is not there";
+    EXPECT_EQ(table->find({.host = own, .path = "/api/x", .query = {}, .method = "GET"}, scratch), nullptr)
+        << "the header is not there";
   }
 }
 

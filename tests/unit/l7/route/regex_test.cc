@@ -37,7 +37,8 @@ TEST(Regex, ReportsEveryExpressionThatCoversTheField) {
 
 TEST(Regex, FaultsSayWhere) {
   EXPECT_EQ(DatabaseCache::Impl::fault_of("/a[0-9]+", {}), "");
-  EXPECT_NE(DatabaseCache::Impl::fault_of("ab(c", {}).find("index 2"), std::string::npos) << DatabaseCache::Impl::fault_of("ab(c", {});
+  EXPECT_NE(DatabaseCache::Impl::fault_of("ab(c", {}).find("index 2"), std::string::npos)
+      << DatabaseCache::Impl::fault_of("ab(c", {});
 }
 
 }  // namespace

@@ -24,7 +24,8 @@ struct Routes {
 
   explicit Routes(const spec::Spec& spec) {
     auto compiled = compile(spec, cache);
-    for (const Error& error : compiled ? std::vector<Error>{} : compiled.error()) ADD_FAILURE() << error.path << ": " << error.text;
+    for (const Error& error : compiled ? std::vector<Error>{} : compiled.error())
+      ADD_FAILURE() << error.path << ": " << error.text;
     if (!compiled) return;
     table = std::make_unique<Table>(std::move(*compiled));
     EXPECT_TRUE(scratch.fit(*table));
@@ -36,12 +37,14 @@ struct Routes {
     for (const auto& [name, value] : fields) text += name + ": " + value + "\r\n";
     text += "\r\n";
     http::Head head;
-    EXPECT_EQ(http::parse_request(text.data(), static_cast<std::uint32_t>(text.size()), static_cast<std::uint32_t>(text.size()), {}, head),
+    EXPECT_EQ(http::parse_request(text.data(), static_cast<std::uint32_t>(text.size()),
+                                  static_cast<std::uint32_t>(text.size()), {}, head),
               http::Fault::none);
     const Route* route = table->find(view_of(head), scratch);
     return route ? route->id : 0;
   }
-  std::uint32_t get(const std::string& host, const std::string& target, const std::vector<std::pair<std::string, std::string>>& fields = {}) {
+  std::uint32_t get(const std::string& host, const std::string& target,
+                    const std::vector<std::pair<std::string, std::string>>& fields = {}) {
     return find("GET", host, target, fields);
   }
 };
@@ -64,7 +67,8 @@ spec::HeaderMatch header(std::string name, Match kind, std::string value = "", b
 }
 
 TEST(Table, HostsExactThenLongestSuffixThenAny) {
-  Routes routes{{{host({"www.example.com", "Alias.org"}, {route(1, Path::prefix, "/")}), host({"*.example.com"}, {route(2, Path::prefix, "/")}),
+  Routes routes{{{host({"www.example.com", "Alias.org"}, {route(1, Path::prefix, "/")}),
+                  host({"*.example.com"}, {route(2, Path::prefix, "/")}),
                   host({"*.a.example.com"}, {route(3, Path::prefix, "/")}), host({"*"}, {route(4, Path::prefix, "/")}),
                   host({"[::1]"}, {route(5, Path::prefix, "/")})}}};
   EXPECT_EQ(routes.get("www.example.com", "/"), 1u);
@@ -91,7 +95,8 @@ TEST(Table, NoFallingBackFromAHost) {
 }
 
 TEST(Table, PrefixesAreWholeSegments) {
-  Routes routes{{{host({"*"}, {route(1, Path::prefix, "/api"), route(2, Path::prefix, "/api/v1/"), route(3, Path::prefix, "/")})}}};
+  Routes routes{{{host(
+      {"*"}, {route(1, Path::prefix, "/api"), route(2, Path::prefix, "/api/v1/"), route(3, Path::prefix, "/")})}}};
   EXPECT_EQ(routes.get("a", "/api"), 1u);
   EXPECT_EQ(routes.get("a", "/api/"), 1u);
   EXPECT_EQ(routes.get("a", "/api?x=/apix"), 1u);
@@ -106,8 +111,9 @@ TEST(Table, PrefixesAreWholeSegments) {
 }
 
 TEST(Table, ExactThenRegexThenLongestPrefix) {
-  Routes routes{{{host({"*"}, {route(1, Path::prefix, "/"), route(2, Path::prefix, "/a/b"), route(3, Path::regex, "/a/[0-9]+"), route(4, Path::exact, "/a/7"),
-                               route(5, Path::regex, "/A|/q.*")})}}};
+  Routes routes{
+      {{host({"*"}, {route(1, Path::prefix, "/"), route(2, Path::prefix, "/a/b"), route(3, Path::regex, "/a/[0-9]+"),
+                     route(4, Path::exact, "/a/7"), route(5, Path::regex, "/A|/q.*")})}}};
   EXPECT_EQ(routes.get("a", "/a/7"), 4u);
   EXPECT_EQ(routes.get("a", "/a/8"), 3u);
   EXPECT_EQ(routes.get("a", "/a/8/"), 1u) << "an expression covers the whole path";
@@ -126,7 +132,8 @@ TEST(Table, HeaderMatches) {
   };
   const auto hits = [&](spec::HeaderMatch match, const std::string& value) {
     Routes routes{only(match)};
-    EXPECT_EQ(routes.get("a", "/"), match.match.kind == Match::absent || match.match.invert ? 1u : 0u) << "without the field";
+    EXPECT_EQ(routes.get("a", "/"), match.match.kind == Match::absent || match.match.invert ? 1u : 0u)
+        << "without the field";
     return routes.get("a", "/", {{"X-Canary", value}}) == 1;
   };
   EXPECT_TRUE(hits(header("x-canary", Match::exact, "yes"), "yes"));
@@ -145,11 +152,13 @@ TEST(Table, HeaderMatches) {
   EXPECT_FALSE(hits(header("x-canary", Match::absent), "yes"));
   EXPECT_FALSE(hits(header("x-canary", Match::exact, "yes", true), "yes"));
   EXPECT_TRUE(hits(header("x-canary", Match::regex, "y.*", true), "no"));
-  EXPECT_TRUE(hits(header("X-Canary", Match::exact, "first"), "first\r\nX-Canary: second")) << "the first field decides";
+  EXPECT_TRUE(hits(header("X-Canary", Match::exact, "first"), "first\r\nX-Canary: second"))
+      << "the first field decides";
 }
 
 TEST(Table, MethodsAndQueries) {
-  spec::Route post = route(1, Path::prefix, "/"), query = route(2, Path::prefix, "/"), rest = route(3, Path::prefix, "/");
+  spec::Route post = route(1, Path::prefix, "/"), query = route(2, Path::prefix, "/"),
+              rest = route(3, Path::prefix, "/");
   post.method = "POST";
   query.queries = {{"v", {Match::exact, "1"}}, {"w", {Match::regex, "[a-c]+"}}};
   Routes routes{{{host({"*"}, {rest, query, post})}}};
@@ -198,24 +207,29 @@ struct Reference {
     if (prefix.ends_with('/')) prefix.pop_back();
     return prefix;
   }
-  bool fits(const spec::Route& r, const std::string& method, const std::string& path, const std::map<std::string, std::string>& fields,
-            const std::map<std::string, std::string>& query) {
+  bool fits(const spec::Route& r, const std::string& method, const std::string& path,
+            const std::map<std::string, std::string>& fields, const std::map<std::string, std::string>& query) {
     if (r.path.kind == Path::exact && path != r.path.value) return false;
     if (r.path.kind == Path::regex && !regex(r.path.value, path)) return false;
-    if (r.path.kind == Path::prefix && path != bare(r.path.value) && !path.starts_with(bare(r.path.value) + "/")) return false;
+    if (r.path.kind == Path::prefix && path != bare(r.path.value) && !path.starts_with(bare(r.path.value) + "/"))
+      return false;
     if (!r.method.empty() && r.method != method) return false;
-    const auto of = [](const auto& map, const std::string& name) { return map.contains(name) ? &map.at(name) : nullptr; };
+    const auto of = [](const auto& map, const std::string& name) {
+      return map.contains(name) ? &map.at(name) : nullptr;
+    };
     return std::ranges::all_of(r.headers, [&](const auto& h) { return value(h.match, of(fields, h.name)); }) &&
            std::ranges::all_of(r.queries, [&](const auto& q) { return value(q.match, of(query, q.name)); });
   }
-  std::uint32_t find(const std::string& host, const std::string& method, const std::string& path, const std::map<std::string, std::string>& fields,
+  std::uint32_t find(const std::string& host, const std::string& method, const std::string& path,
+                     const std::map<std::string, std::string>& fields,
                      const std::map<std::string, std::string>& query) {
     const spec::VirtualHost* best_host = nullptr;
     std::size_t best_size = 0;
     for (const auto& each : spec.hosts)
       for (const auto& name : each.hosts) {
         const bool wild = name.starts_with("*.");
-        const bool hit = name == "*" || name == host || (wild && host.ends_with(name.substr(1)) && host.size() > name.size() - 1);
+        const bool hit =
+            name == "*" || name == host || (wild && host.ends_with(name.substr(1)) && host.size() > name.size() - 1);
         const std::size_t size = name == "*" ? 1 : wild ? name.size() : 1000;
         if (hit && size > best_size) best_host = &each, best_size = size;
       }
@@ -227,8 +241,13 @@ struct Reference {
       const spec::Route& r = best_host->routes[i];
       if (!fits(r, method, path, fields, query)) continue;
       const std::int64_t kind = r.path.kind == Path::exact ? 3 : r.path.kind == Path::regex ? 2 : 1;
-      const std::int64_t length = r.path.kind == Path::prefix ? static_cast<std::int64_t>(bare(r.path.value).size()) : 0;
-      const Key key{kind, length, !r.method.empty(), static_cast<std::int64_t>(r.headers.size()), static_cast<std::int64_t>(r.queries.size()),
+      const std::int64_t length =
+          r.path.kind == Path::prefix ? static_cast<std::int64_t>(bare(r.path.value).size()) : 0;
+      const Key key{kind,
+                    length,
+                    !r.method.empty(),
+                    static_cast<std::int64_t>(r.headers.size()),
+                    static_cast<std::int64_t>(r.queries.size()),
                     -static_cast<std::int64_t>(i)};
       if (best == 0 || key > best_key) best = r.id, best_key = key;
     }
@@ -292,7 +311,8 @@ TEST(Table, AgreesWithANaiveMatcher) {
           target += query[name] = pick(values);
         }
       const std::uint32_t expected = reference.find(on, method, at, given, query);
-      ASSERT_EQ(routes.find(method, on, target, sent), expected) << "seed " << seed << " " << method << " " << on << target;
+      ASSERT_EQ(routes.find(method, on, target, sent), expected)
+          << "seed " << seed << " " << method << " " << on << target;
       matched += expected != 0;
     }
   }
