@@ -14,8 +14,10 @@ namespace sluice::mgmt::test {
 
 struct QuietRunTime : RunTime {
   void assigned(std::span<const ObjectRef> ids) override { given += ids.size(); }
+  void publishing(const Policy& next) override { announced = next.generation; }
   bool is_idle(const ObjectRef&) override { return idle; }
   std::atomic<std::size_t> given{0};
+  std::atomic<std::uint64_t> announced{0};
   std::atomic<bool> idle{true};
 };
 

@@ -21,8 +21,8 @@ TEST(Publish, APolicyIsWhatWorkersRead) {
   EXPECT_EQ(policy.generation, 1u);
   const auto match = policy.routes->listener_match->find(*parse_ip("192.0.2.1"), 80, 0);
   ASSERT_TRUE(match);
-  EXPECT_EQ(policy.routes->listeners.find(match->id)->name, "web");
-  EXPECT_EQ(policy.routes->listeners.find(match->id)->routes->route_count(), 2u);
+  EXPECT_EQ(policy.routes->listeners.find(*match)->name, "web");
+  EXPECT_EQ(policy.routes->listeners.find(*match)->routes->route_count(), 2u);
   const policy::Cluster& a = *policy.clusters->clusters.begin();
   EXPECT_EQ(policy.endpoints->of(a.id)->endpoints.size(), 2u);
   const auto dns = policy.endpoints->services->find(*parse_ip("192.0.2.53"), 53, Protocol::udp);
@@ -47,6 +47,7 @@ TEST(Publish, ARefusedPolicyNamesFaultsOfAllRoomsAndChangesNothing) {
   EXPECT_THAT(paths, testing::ElementsAre("endpoints[5].cluster", "route_tables[0].virtual_hosts[0].routes[0].match.path.value",
                                           "listeners[1].addresses[0]"));
   EXPECT_EQ(node.publisher.published().read()->generation, 1u);
+  node.publisher.housekeep();
   EXPECT_EQ(node.publisher.published().alive(), 1u);
   EXPECT_EQ(node.publisher.apply(bytes("garbage garbage")).kind, Kind::refused);
 }
