@@ -180,14 +180,22 @@ Flow* Forwarder::open(Packet& packet, const FlowKey& key, Turn& turn) {
                 .protocol = key.protocol,
                 .reserved = 0,
                 .network = key.network};
-  const bool assigned =
-      ports_.assign(ends, flows_, turn.now_ms, [&](const Flow& old) { count_end(old, Counter::l4_flows_expired); });
+  const bool assigned = ports_.assign(
+      ends, flows_, turn.now_ms, [&](const Flow& old) { count_end(old, Counter::l4_flows_expired); },
+      source_for(ends.backend));
   Flow* flow = assigned ? insert(ends, service, turn) : nullptr;
   if (flow) return flow;
   stats_.service(service.id).refused.add(1);
   stats_.endpoint(backend->endpoint).refused.add(1);
   drop(std::move(packet), assigned ? Counter::drop_flow_table_full : Counter::drop_snat_exhausted, counters_);
   return nullptr;
+}
+
+// A backend is spoken to from the address on its own link, which it can answer without a route to our other networks.
+IpAddress Forwarder::source_for(const IpAddress& backend) const {
+  if (!config_.routes) return {};
+  const Routes::Hop hop = config_.routes->find(backend);
+  return hop.interface == no_interface ? IpAddress{} : config_.routes->source(hop.interface, backend);
 }
 
 Flow* Forwarder::insert(const FlowEnds& ends, const Service& service, Turn& turn) {

@@ -12,6 +12,7 @@
 // Owner: the worker. Nothing is allocated after the constructor.
 #pragma once
 
+#include "dataplane/net/routes.h"
 #include "l4/nat.h"
 #include "l4/stats.h"
 #include "l4/steer.h"
@@ -42,6 +43,7 @@ class Forwarder {
     FlowHash seeds{};                    // random in the appliance
     Nanos sweep{1'000'000'000};          // time in which expire() has looked at every flow
     std::uint32_t expire_budget = 4096;  // flows that one expire() looks at, at most
+    const Routes* routes = nullptr;      // given: a backend is spoken to from the address on its own link
   };
   static constexpr unsigned evict_tries = 8;
 
@@ -71,6 +73,7 @@ class Forwarder {
   void observe(Flow& flow, Direction direction, std::uint8_t tcp_flags, Turn& turn);
   void close(Flow& flow, Counter why);
   void count_end(const Flow& flow, Counter why);
+  IpAddress source_for(const IpAddress& backend) const;
   bool make_room();
 
   Config config_;

@@ -19,16 +19,18 @@ class SnatPorts {
   static constexpr unsigned tries = 64;  // candidates looked at before a flow is refused
 
   SnatPorts(const LocalAddresses& addresses, unsigned worker, unsigned workers);
+  // `preferred`, if the pool has ports of it, is the only address that is taken; unspecified: all are equal.
   // Fills ends.local and ends.local_port for the backend in `ends`; false when none of the candidates is free. A flow
   // in the way that is past its timeout is removed for it: released(const Flow&) is called before.
   template <typename F>
-  bool assign(FlowEnds& ends, FlowTable& flows, std::uint32_t now_ms, F&& released) {
+  bool assign(FlowEnds& ends, FlowTable& flows, std::uint32_t now_ms, F&& released, const IpAddress& preferred = {}) {
     const Family& family = family_of(ends.backend);
-    if (family.total == 0) return false;
+    const Range range = range_of(family, preferred);
+    if (range.size == 0) return false;
     std::uint32_t& cursor = cursors_[end_hash(ends.backend, ends.backend_port) % cursor_count];
-    for (unsigned i = 0; i < tries && i < family.total; ++i) {
-      cursor = cursor + 1 < family.total ? cursor + 1 : 0;
-      take(family, cursor, ends);
+    for (unsigned i = 0; i < tries && i < range.size; ++i) {
+      cursor = cursor + 1 < range.size ? cursor + 1 : 0;
+      take(family, range.first + cursor, ends);
       const FlowRef ref = flows.find(ends.key(Direction::from_backend));
       if (!ref) return true;
       Flow& old = flows[ref];
@@ -52,6 +54,17 @@ class SnatPorts {
     std::vector<Pool> pools;
     std::uint32_t total = 0;
   };
+  struct Range {
+    std::uint32_t first, size;
+  };
+  static Range range_of(const Family& family, const IpAddress& preferred) {
+    std::uint32_t first = 0;
+    for (const Pool& pool : family.pools) {
+      if (pool.address == preferred) return {first, pool.ports.size()};
+      first += pool.ports.size();
+    }
+    return {0, family.total};
+  }
   const Family& family_of(const IpAddress& address) const { return families_[address.is_v4()]; }
   static void take(const Family& family, std::uint32_t index, FlowEnds& ends);
 

@@ -52,6 +52,8 @@ Exchanges::Step Exchanges::open_upstream(Exchange& x) {
   if (d.use_client_address) {
     spec.local = x.log.client.address;
     spec.transparent = true;
+  } else if (config_.source_by_route) {
+    if (const NextHop hop = deps_.host.route(d.address.address)) spec.local = deps_.host.source(hop, d.address.address);
   }
   const auto tcp = deps_.tcp.connect(spec, now_);
   if (!tcp) {

@@ -23,6 +23,7 @@
 #include "dataplane/base/rng.h"
 #include "dataplane/base/timers.h"
 #include "dataplane/core/trace.h"
+#include "dataplane/net/host.h"
 #include "l7/exchange.h"
 #include "l7/route/table.h"
 #include "l7/stats.h"
@@ -40,12 +41,14 @@ struct ExchangesConfig {
   std::uint32_t exchanges = 8 * 1024;     // requests under way
   std::uint32_t small_heads = 2048, large_heads = 64;
   policy::ObjectLimits objects;
+  bool source_by_route = true;  // speak to endpoints from the address on their own link; else TCP takes turns
   Nanos linger{5'000'000'000};  // how long what still comes is dropped after we closed
   Nanos handshake_timeout{10'000'000'000};
 };
 
 // What exchanges stand on: all of the same worker, but for the permits, which are the node's. They outlive it.
 struct ExchangesDeps {
+  const Host& host;
   tcp::Stack& tcp;
   tls::Sessions& tls;
   Buffers& buffers;

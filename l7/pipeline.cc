@@ -38,9 +38,9 @@ Pipeline::Pipeline(const PipelineConfig& config, const PipelineDeps& deps, std::
       egress_(host_),
       tcp_(tcp_config(config, this), deps.buffers, deps.counters, start),
       tls_(config.tls, config.worker, deps.engine, deps.buffers, deps.counters),
-      forwarder_(config.forward, deps.addresses, deps.l4_stats, deps.counters),
+      forwarder_(forward_config(config, deps), deps.addresses, deps.l4_stats, deps.counters),
       exchanges_(config.exchanges,
-                 ExchangesDeps{tcp_, tls_, deps.buffers, deps.counters, deps.stats, deps.cluster_permits,
+                 ExchangesDeps{host_, tcp_, tls_, deps.buffers, deps.counters, deps.stats, deps.cluster_permits,
                                deps.listener_permits, deps.access, deps.trace},
                  rng, start),
       has_exception_ports_(std::ranges::any_of(deps.routes.interfaces(),
@@ -233,6 +233,12 @@ bool Pipeline::owns_port(const void* self, const IpAddress& local, std::uint16_t
   if (use && *use != LocalUse::host) return owner_of_port(port, p.config_.workers) == p.config_.worker;
   return owner_of_hash(tuple_hash(local, port, remote.address, remote.port, Protocol::tcp), p.config_.workers) ==
          p.config_.worker;
+}
+
+Forwarder::Config Pipeline::forward_config(const PipelineConfig& config, const PipelineDeps& deps) {
+  Forwarder::Config forward = config.forward;
+  if (config.exchanges.source_by_route) forward.routes = &deps.routes;
+  return forward;
 }
 
 tcp::Config Pipeline::tcp_config(const PipelineConfig& config, const Pipeline* self) {

@@ -88,6 +88,7 @@ class Pipeline {
   void policy_changed(Nanos now);
 
   static bool owns_port(const void* self, const IpAddress& local, std::uint16_t port, const Endpoint& remote);
+  static Forwarder::Config forward_config(const PipelineConfig& config, const PipelineDeps& deps);
   static tcp::Config tcp_config(const PipelineConfig& config, const Pipeline* self);
 
   const PipelineConfig config_;

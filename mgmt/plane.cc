@@ -204,6 +204,7 @@ PipelineConfig Plane::pipeline_config(std::uint16_t worker, const SipHash::Key& 
   c.exchanges.connections = config_.connections;
   c.exchanges.exchanges = config_.exchanges;
   c.exchanges.objects = config_.objects;
+  c.exchanges.source_by_route = config_.upstream.addresses.empty();
   return c;
 }
 
