@@ -10,6 +10,8 @@
 #include <csignal>
 #include <filesystem>
 
+#include "mgmt/exposition.h"
+#include "mgmt/security.h"
 #include "mgmt/version.h"
 
 namespace sluice::mgmt {
@@ -66,6 +68,7 @@ std::expected<std::unique_ptr<Appliance>, StartError> Appliance::start(const Nod
   auto opened = Server::open(server, *node->publisher_, *node);
   if (!opened) return std::unexpected{StartError{ExitCode::running, opened.error()}};
   node->server_ = std::move(*opened);
+  if (auto done = node->open_metrics(); !done) return std::unexpected{done.error()};
   if (auto done = node->plane_->start_workers(node->publisher_->published()); !done) return std::unexpected{done.error()};
 
   node->started_ = node->plane_->clock().now();
@@ -74,10 +77,12 @@ std::expected<std::unique_ptr<Appliance>, StartError> Appliance::start(const Nod
   node->timer_ = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
   const itimerspec every{{0, tick.ns}, {0, tick.ns}};
   timerfd_settime(node->timer_, 0, &every, nullptr);
-  for (const int fd : {node->signals_, node->timer_, node->server_->fd()}) {
+  for (const int fd : {node->signals_, node->timer_, node->server_->fd(), node->metrics_ ? node->metrics_->fd() : -1}) {
+    if (fd < 0) continue;
     epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
     epoll_ctl(node->epoll_, EPOLL_CTL_ADD, fd, &event);
   }
+  if (auto done = node->give_up_rights(); !done) return std::unexpected{done.error()};
   const Publisher::Status status = node->publisher_->status();
   log.info(fmt::format("sluiced {} ({}) runs: {} worker(s), {} port(s), policy generation {}", version_text(), commit_text(), config.workers,
            node->plane_->ports().size(), status.generation));
@@ -101,9 +106,30 @@ std::expected<void, StartError> Appliance::open_files() {
   return {};
 }
 
+std::expected<void, StartError> Appliance::open_metrics() {
+  if (config_.metrics_listen.empty()) return {};
+  auto opened = MetricsServer::open(config_.metrics_listen, [this] {
+    const std::lock_guard lock{baselines_mutex_};
+    return metrics_text(sources());
+  });
+  if (!opened) return std::unexpected{StartError{opened.error().in_use ? ExitCode::running : ExitCode::usage, opened.error().text}};
+  metrics_ = std::move(*opened);
+  return {};
+}
+
+// All threads run and all descriptors of the loop are there: what only a start needs goes.
+std::expected<void, StartError> Appliance::give_up_rights() {
+  bool kernel_ports = false;
+  for (const PortSeat& port : plane_->ports())
+    for (const char* driver : {"net_af_xdp", "net_af_packet", "net_tap", "net_pcap"}) kernel_ports |= port.device->driver() == driver;
+  if (auto done = confine(kernel_ports); !done) return std::unexpected{StartError{ExitCode::failed, done.error()}};
+  return {};
+}
+
 // In the order in which nothing is used after it is gone: workers first, then who publishes to them, the plane last.
 Appliance::~Appliance() {
   server_.reset();
+  metrics_.reset();
   if (plane_) plane_->stop_workers();
   if (publisher_) publisher_->housekeep();
   if (plane_) plane_->drop_pipelines();
@@ -126,6 +152,7 @@ ExitCode Appliance::run() {
       }
     }
     server_->step(plane_->clock().now());
+    if (metrics_) metrics_->step();
   }
   sd_notify(0, "STOPPING=1");
   write_access_lines();

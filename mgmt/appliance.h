@@ -8,6 +8,7 @@
 
 #include "dataplane/base/log.h"
 #include "mgmt/access_log.h"
+#include "mgmt/metrics.h"
 #include "mgmt/plane.h"
 #include "mgmt/reports.h"
 #include "mgmt/server.h"
@@ -35,6 +36,8 @@ class Appliance final : public RunTime, public ControlHandler {
   Answer start_trace(const fb::TraceStart& request);
 
   std::expected<void, StartError> open_files();
+  std::expected<void, StartError> open_metrics();
+  std::expected<void, StartError> give_up_rights();
   void on_signals();
   void housekeep();
   void write_access_lines();
@@ -53,6 +56,7 @@ class Appliance final : public RunTime, public ControlHandler {
   std::unique_ptr<Publisher> publisher_;
   std::unique_ptr<Server> server_;
   std::optional<AccessLog> access_;
+  std::unique_ptr<MetricsServer> metrics_;
   TraceStories stories_;
   Nanos started_;
   Nanos drain_until_ = Nanos::never();

@@ -42,7 +42,7 @@ std::expected<std::unique_ptr<Plane>, StartError> Plane::open(const NodeConfig& 
     if (!port.device.starts_with("net_")) eal.pci.push_back(port.device);
   auto started = Eal::start(eal);
   if (!started) {
-    const bool running = started.error().find("in use") != std::string::npos;
+    const bool running = started.error().starts_with("another instance");
     return std::unexpected{StartError{running ? ExitCode::running : ExitCode::memory, started.error()}};
   }
   plane->eal_ = std::move(*started);

@@ -8,6 +8,7 @@
 #include <cstdio>
 
 #include "mgmt/appliance.h"
+#include "mgmt/security.h"
 #include "mgmt/version.h"
 
 namespace {
@@ -52,6 +53,7 @@ int main(int argc, char** argv) {
   }
   if (only_check) return check(*config);
 
+  restrict_files();
   sluice::Log log{STDERR_FILENO, config->log_level};
   auto node = Appliance::start(*config, log);
   if (!node) {

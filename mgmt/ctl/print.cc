@@ -74,9 +74,10 @@ std::string ports_text(std::uint16_t first, std::uint16_t last) {
 }  // namespace
 
 std::string print_refusal(const fb::Reply& reply) {
-  std::string out =
-      fmt::format("{}: {}\n", fb::EnumNameOutcome(reply.outcome()),
-                  reply.message() && reply.message()->size() ? reply.message()->str() : "the node gives no reason");
+  std::string out = reply.message() ? reply.message()->str() : "";
+  const std::string outcome = fb::EnumNameOutcome(reply.outcome());
+  if (!out.starts_with(outcome)) out = out.empty() ? outcome : outcome + ": " + out;
+  out += '\n';
   for_each(reply.faults(), [&](const fb::Fault& fault) { out += fault_line(fault); });
   return out;
 }
