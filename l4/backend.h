@@ -15,3 +15,5 @@ struct Backend {
 };
 
 }  // namespace sluice
+
+// Tested in tests/unit/l4/service_test.cc, tests/unit/l4/maglev_test.cc.

@@ -19,3 +19,5 @@ class SharedWord {
 };
 
 }  // namespace sluice
+
+// Tested in tests/unit/l4/forward_test.cc.

@@ -38,3 +38,5 @@ struct L4Stats {
 };
 
 }  // namespace sluice
+
+// Tested in tests/unit/l4/forward_test.cc.

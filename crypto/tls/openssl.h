@@ -57,3 +57,5 @@ struct HandshakeCallbacks {
 };
 
 }  // namespace sluice::tls
+
+// Tested in tests/unit/crypto/tls/server_context_test.cc, tests/unit/crypto/tls/identity_test.cc.

@@ -89,3 +89,5 @@ struct Sessions::State {
 };
 
 }  // namespace sluice::tls
+
+// Tested in tests/unit/crypto/tls/session_test.cc, tests/unit/crypto/tls/session_image_test.cc.

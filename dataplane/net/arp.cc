@@ -44,3 +44,5 @@ void Host::send_arp(InterfaceId interface, std::uint16_t operation, const IpAddr
 }
 
 }  // namespace sluice
+
+// Tested in tests/unit/dataplane/net/host_test.cc.

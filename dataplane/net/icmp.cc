@@ -122,3 +122,5 @@ void Host::refuse(Packet packet, IcmpError error, std::uint16_t mtu, Nanos now) 
 }
 
 }  // namespace sluice
+
+// Tested in tests/unit/dataplane/net/host_test.cc.

@@ -142,3 +142,5 @@ void Host::send_advertisement(InterfaceId interface, const IpAddress& target, co
 }
 
 }  // namespace sluice
+
+// Tested in tests/unit/dataplane/net/host_test.cc.

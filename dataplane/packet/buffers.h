@@ -42,3 +42,5 @@ class Buffers {
 };
 
 }  // namespace sluice
+
+// Tested in tests/unit/dataplane/packet/chain_test.cc, tests/unit/dataplane/packet/tx_queue_test.cc.

@@ -106,3 +106,5 @@ inline bool sole_owner(const rte_mbuf* segment) {
 inline void drop(Packet packet, Counter reason, Counters& counters) { counters.add(reason); }
 
 }  // namespace sluice
+
+// Tested in tests/unit/dataplane/packet/chain_test.cc, tests/unit/dataplane/packet/tx_queue_test.cc.

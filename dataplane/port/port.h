@@ -41,3 +41,5 @@ class Port {
 };
 
 }  // namespace sluice
+
+// Tested in tests/unit/dataplane/port/memory_port_test.cc, tests/unit/dataplane/port/device_test.cc.

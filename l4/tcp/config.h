@@ -68,3 +68,5 @@ struct Config {
 };
 
 }  // namespace sluice::tcp
+
+// Tested in tests/unit/l4/tcp/input_slow_test.cc.

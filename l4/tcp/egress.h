@@ -30,3 +30,5 @@ class Egress {
 };
 
 }  // namespace sluice::tcp
+
+// Tested in tests/unit/l4/tcp/stack_test.cc.

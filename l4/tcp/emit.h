@@ -34,3 +34,5 @@ Packet make_segment(Core& core, const Key& key, Header header, const Path& path,
 inline std::uint32_t ip_header_size(const Key& key) { return key.local.is_v4() ? 20 : 40; }
 
 }  // namespace sluice::tcp
+
+// Tested in tests/unit/l4/tcp/stack_test.cc.

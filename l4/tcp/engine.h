@@ -39,3 +39,5 @@ void close(Tcb& t, std::uint16_t event, Core& core);
 void accept_options(Tcb& t, const Options& options, const Core& core, Nanos now);
 
 }  // namespace sluice::tcp
+
+// Tested in tests/unit/l4/tcp/input_slow_test.cc, tests/unit/l4/tcp/stack_test.cc.

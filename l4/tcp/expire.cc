@@ -176,3 +176,5 @@ void accept_options(Tcb& t, const Options& options, const Core& core, Nanos now)
 }
 
 }  // namespace sluice::tcp
+
+// Tested in tests/unit/l4/tcp/input_slow_test.cc.

@@ -225,3 +225,5 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
 }
 
 }  // namespace sluice::tcp
+
+// Tested in tests/unit/l4/tcp/input_slow_test.cc.

@@ -25,3 +25,5 @@ Verdict input(Tcb& t, const Segment& s, Packet packet, Core& core, Nanos now) {
 }
 
 }  // namespace sluice::tcp
+
+// Tested in tests/unit/l4/tcp/stack_test.cc.

@@ -41,3 +41,5 @@ class KeyHash {
 };
 
 }  // namespace sluice::tcp
+
+// Tested in tests/unit/l4/tcp/key_table_test.cc.

@@ -265,3 +265,5 @@ void Stack::Machine::input_time_wait(std::uint32_t index, const Segment& s, cons
 }
 
 }  // namespace sluice::tcp
+
+// Tested in tests/unit/l4/tcp/input_slow_test.cc.

@@ -136,3 +136,5 @@ std::expected<ConnId, ConnectError> Stack::Machine::connect(const ConnectSpec& s
 }
 
 }  // namespace sluice::tcp
+
+// Tested in tests/unit/l4/tcp/input_slow_test.cc.

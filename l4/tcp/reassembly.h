@@ -54,3 +54,5 @@ class Reassembly {
 std::uint32_t append_received(Chain& queue, Chain data, Buffers& pool, Counters& counters);
 
 }  // namespace sluice::tcp
+
+// Tested in tests/unit/l4/tcp/input_slow_test.cc.

@@ -45,3 +45,5 @@ struct Segment {
 std::optional<Segment> parse_segment(const Packet& packet);
 
 }  // namespace sluice::tcp
+
+// Tested in tests/unit/l4/tcp/input_slow_test.cc.

@@ -42,3 +42,5 @@ class Slots {
 };
 
 }  // namespace sluice::tcp
+
+// Tested in tests/unit/l4/tcp/stack_test.cc.

@@ -120,3 +120,5 @@ struct alignas(64) Tcb {
 };
 
 }  // namespace sluice::tcp
+
+// Tested in tests/unit/l4/tcp/input_slow_test.cc, tests/unit/l4/tcp/stack_test.cc.

@@ -73,3 +73,5 @@ class TimeWaits {
 };
 
 }  // namespace sluice::tcp
+
+// Tested in tests/unit/l4/tcp/input_slow_test.cc.

@@ -26,3 +26,5 @@ enum OptionKind : std::uint8_t {
 inline constexpr std::uint8_t window_scale_max = 14;  // RFC 7323 2.3
 
 }  // namespace sluice::tcp
+
+// Tested in tests/unit/l4/tcp/input_slow_test.cc.

@@ -78,3 +78,5 @@ class ChainWriter {
 };
 
 }  // namespace sluice::http
+
+// Tested in tests/unit/l7/http/h1_encoder_test.cc.

@@ -66,3 +66,5 @@ struct Memory {
 };
 
 }  // namespace sluice::http
+
+// Tested in tests/unit/l7/http/h1_decoder_test.cc.

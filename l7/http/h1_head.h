@@ -18,3 +18,5 @@ Fault parse_trailers(const char* data, std::uint32_t size, std::uint32_t readabl
                      Trailers& trailers);
 
 }  // namespace sluice::http
+
+// Tested in tests/unit/l7/http/h1_decoder_test.cc.

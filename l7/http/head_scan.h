@@ -22,3 +22,5 @@ ScanResult scan_head(const char* data, std::uint32_t size, std::uint32_t readabl
                      HeadScan& scan);
 
 }  // namespace sluice::http
+
+// Tested in tests/unit/l7/http/h1_decoder_test.cc.

@@ -19,3 +19,5 @@ struct Limits {
 };
 
 }  // namespace sluice::http
+
+// Tested in tests/unit/l7/http/h1_decoder_test.cc.

@@ -105,3 +105,5 @@ struct Message {
 };
 
 }  // namespace sluice::http
+
+// Tested in tests/unit/l7/http/h1_decoder_test.cc.

@@ -58,3 +58,5 @@ std::string_view reason_phrase(std::uint16_t status) {
 }
 
 }  // namespace sluice::http
+
+// Tested in tests/unit/l7/http/h1_encoder_test.cc.

@@ -10,3 +10,5 @@ namespace sluice::route {
 std::vector<Error> check(const spec::Spec& spec, const CompileLimits& limits);
 
 }  // namespace sluice::route
+
+// Tested in tests/unit/l7/route/compile_test.cc.

@@ -164,3 +164,5 @@ inline std::string_view segment_at(std::string_view path, std::size_t at) {
 }
 
 }  // namespace sluice::route
+
+// Tested in tests/unit/l7/route/table_test.cc.

@@ -92,3 +92,5 @@ struct Spec {
 };
 
 }  // namespace sluice::route::spec
+
+// Tested in tests/unit/l7/route/compile_test.cc.

@@ -25,3 +25,5 @@ struct Arp {
 static_assert(sizeof(Arp) == 28 && alignof(Arp) == 1);
 
 }  // namespace sluice::wire
+
+// Tested in tests/unit/dataplane/net/host_test.cc.

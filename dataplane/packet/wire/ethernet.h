@@ -28,3 +28,5 @@ inline constexpr std::uint16_t ethernet_min = sizeof(Ethernet);
 inline constexpr std::uint16_t ethernet_max = sizeof(Ethernet) + sizeof(VlanTag);
 
 }  // namespace sluice::wire
+
+// Tested in tests/unit/dataplane/packet/parse_test.cc, tests/unit/dataplane/packet/emit_test.cc.

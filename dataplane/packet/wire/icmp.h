@@ -22,3 +22,5 @@ struct Icmp {
 static_assert(sizeof(Icmp) == 8 && alignof(Icmp) == 1);
 
 }  // namespace sluice::wire
+
+// Tested in tests/unit/dataplane/net/host_test.cc.

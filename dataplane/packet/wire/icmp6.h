@@ -43,3 +43,5 @@ struct LinkLayerOption {
 static_assert(sizeof(LinkLayerOption) == 8);
 
 }  // namespace sluice::wire
+
+// Tested in tests/unit/dataplane/net/host_test.cc.

@@ -28,3 +28,5 @@ struct Ip4 {
 static_assert(sizeof(Ip4) == 20 && alignof(Ip4) == 1);
 
 }  // namespace sluice::wire
+
+// Tested in tests/unit/dataplane/packet/parse_test.cc, tests/unit/dataplane/packet/emit_test.cc.

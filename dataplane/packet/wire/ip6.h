@@ -57,3 +57,5 @@ struct Ip6Fragment {
 static_assert(sizeof(Ip6Fragment) == 8 && alignof(Ip6Fragment) == 1);
 
 }  // namespace sluice::wire
+
+// Tested in tests/unit/dataplane/packet/parse_test.cc, tests/unit/dataplane/packet/emit_test.cc.

@@ -23,3 +23,5 @@ struct Tcp {
 static_assert(sizeof(Tcp) == 20 && alignof(Tcp) == 1);
 
 }  // namespace sluice::wire
+
+// Tested in tests/unit/dataplane/packet/parse_test.cc, tests/unit/dataplane/packet/emit_test.cc.

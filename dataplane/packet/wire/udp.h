@@ -14,3 +14,5 @@ struct Udp {
 static_assert(sizeof(Udp) == 8 && alignof(Udp) == 1);
 
 }  // namespace sluice::wire
+
+// Tested in tests/unit/dataplane/packet/parse_test.cc, tests/unit/dataplane/packet/emit_test.cc.
