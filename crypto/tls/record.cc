@@ -111,6 +111,21 @@ ContentType take_type(Chain& content) {
   return static_cast<ContentType>(type);
 }
 
+constexpr std::uint32_t trailer_size = 1 + aead_tag_size;
+
+// One record, one segment with room behind it: the common response.
+Packet seal_segment(const Cipher& cipher, ByteView nonce, ByteView header, std::uint8_t inner_type,
+                    bool header_in_headroom, Packet packet) {
+  std::uint8_t* bytes = packet.data();
+  const std::uint32_t n = packet.get()->data_len;
+  bytes[n] = inner_type;
+  cipher.engine.seal(cipher.suite.aead, cipher.key, nonce, header, bytes, {bytes, n + 1}, bytes + n + 1);
+  resize(packet, n + trailer_size);
+  if (header_in_headroom)
+    std::memcpy(rte_pktmbuf_prepend(packet.get(), record_header_size), header.data(), header.size());
+  return packet;
+}
+
 }  // namespace
 
 RecordHeader peek_header(const Chain& bytes) {
@@ -186,7 +201,6 @@ bool seal_record(const Cipher& cipher, Direction& direction, ContentType type, s
   const Layout layout = layout_of(in, n);
   const bool anew = layout.shared || layout.whole == 0;
   const std::uint32_t part = n - layout.whole;  // of the segment that the record ends in
-  constexpr std::uint32_t trailer_size = 1 + aead_tag_size;
 
   rte_mbuf* first = in.first();
   const bool header_in_headroom = !anew && RTE_MBUF_DIRECT(first) && rte_pktmbuf_headroom(first) >= record_header_size;
@@ -208,15 +222,8 @@ bool seal_record(const Cipher& cipher, Direction& direction, ContentType type, s
 
   const auto nonce = direction.nonce();
   const std::uint8_t inner_type = static_cast<std::uint8_t>(type);
-  if (trailer_in_tailroom && first == layout.last_whole) {  // one record, one segment: the common response
-    Packet packet = in.pop();
-    std::uint8_t* bytes = packet.data();
-    bytes[n] = inner_type;
-    engine.seal(cipher.suite.aead, cipher.key, nonce, header, bytes, {bytes, n + 1}, bytes + n + 1);
-    resize(packet, n + trailer_size);
-    if (header_in_headroom)
-      std::memcpy(rte_pktmbuf_prepend(packet.get(), record_header_size), header.data(), header.size());
-    out.append(std::move(packet));
+  if (trailer_in_tailroom && first == layout.last_whole) {
+    out.append(seal_segment(cipher, nonce, header, inner_type, header_in_headroom, in.pop()));
     ++direction.sequence;
     return true;
   }
