@@ -185,5 +185,3 @@ void process_ack(Tcb& t, const Segment& s, Core& core, Nanos now) {
 }
 
 }  // namespace sluice::tcp
-
-// Tested in tests/unit/l4/tcp/input_slow_test.cc, tests/unit/l4/tcp/stack_test.cc.

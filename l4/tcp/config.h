@@ -69,4 +69,4 @@ struct Config {
 
 }  // namespace sluice::tcp
 
-// Tested in tests/unit/l4/tcp/input_slow_test.cc.
+// Tested in tests/unit/l4/tcp/deliver_test.cc.

@@ -118,5 +118,3 @@ void consumed(Tcb& t, std::uint32_t bytes, Core& core) {
 }
 
 }  // namespace sluice::tcp
-
-// Tested in tests/unit/l4/tcp/input_slow_test.cc.

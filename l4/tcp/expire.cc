@@ -177,4 +177,4 @@ void accept_options(Tcb& t, const Options& options, const Core& core, Nanos now)
 
 }  // namespace sluice::tcp
 
-// Tested in tests/unit/l4/tcp/input_slow_test.cc.
+// Tested in tests/unit/l4/tcp/acknowledge_test.cc.

@@ -105,6 +105,7 @@ void Stack::forget(ConnId id) {
   m.release(*t, Nanos{});
 }
 
+// Whole: a list of fields in the order of the image, and what follows from them.
 std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint64_t user, Nanos now) {
   Machine& m = *machine_;
   Reader in{image};
@@ -226,4 +227,4 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
 
 }  // namespace sluice::tcp
 
-// Tested in tests/unit/l4/tcp/input_slow_test.cc.
+// Tested in tests/unit/l4/tcp/deliver_test.cc.

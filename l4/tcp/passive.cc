@@ -123,6 +123,7 @@ void Stack::Machine::handshake_expired(std::uint32_t index, Nanos now) {
   answer_handshake(h, now);
 }
 
+// Whole: the steps of SYN-RECEIVED in the order of RFC 9293 3.10.7.4.
 void Stack::Machine::input_handshake(std::uint32_t index, const Segment& s, Packet packet, std::uint64_t key_hash,
                                      Nanos now) {
   Handshake& h = handshakes[index];

@@ -55,4 +55,4 @@ std::uint32_t append_received(Chain& queue, Chain data, Buffers& pool, Counters&
 
 }  // namespace sluice::tcp
 
-// Tested in tests/unit/l4/tcp/input_slow_test.cc.
+// Tested in tests/unit/l4/tcp/deliver_test.cc.

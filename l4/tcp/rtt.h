@@ -46,4 +46,4 @@ class Rtt {
 
 }  // namespace sluice::tcp
 
-// Tested in tests/unit/l4/tcp/input_slow_test.cc, tests/unit/l4/tcp/stack_test.cc.
+// Tested in tests/unit/l4/tcp/acknowledge_test.cc, tests/unit/l4/tcp/stack_test.cc.

@@ -1,3 +1,4 @@
+// Whole: reading and writing stand together, so that the format has one place.
 #include "tests/support/packet_text.h"
 
 #include <charconv>
@@ -14,7 +15,6 @@ namespace sluice::test {
 namespace {
 
 // -- small pieces
-// ------------------------------------------------------------------------------------------------------
 
 constexpr std::string_view tcp_letters = "FSRPAUEC";
 
@@ -83,7 +83,6 @@ struct Under {
 };
 
 // -- text to frame
-// -----------------------------------------------------------------------------------------------------
 
 struct Layer {
   std::string name;
@@ -304,7 +303,6 @@ class Builder {
 };
 
 // -- frame to text
-// -----------------------------------------------------------------------------------------------------
 
 class Describer {
  public:

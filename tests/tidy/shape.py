@@ -50,6 +50,7 @@ def cxx_functions(text):
         if char == "{":
             inside = any(kind == "function" for kind, _, _ in stack)
             before = code[index - 1] if index else "\n"
+            head = re.sub(r"\balignas\([^()]*\)", "", head)
             if inside:
                 kind = "block"
             elif not before.isspace() or head.rstrip().endswith(("=", "return")):

@@ -121,6 +121,7 @@ struct Refusal {
 };
 
 // RFC 9112 sections 2.2, 3, 5, 6, and the request smuggling tricks that follow from reading them loosely.
+// Whole: a table.
 TEST_F(H1DecoderTest, RefusesWhatIsNotExact) {
   const Refusal refusals[] = {
       {"obs-fold", "GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n", Fault::malformed},

@@ -1,0 +1,125 @@
+// What comes out of order, in small pieces, beyond the bounds, or in another process, as conversations with a scripted
+// peer.
+#include "tests/unit/l4/tcp/script.h"
+
+namespace sluice::tcp {
+namespace {
+
+TEST_F(ScriptTest, OutOfOrderDataIsSackedAndDeliveredInOrderWithItsFin) {
+  establish({2, 4, 0x05, 0xb4, 4, 2, 1, 1});
+  send({.flags = FIN | ACK, .seq = 107, .ack = iss + 1, .payload = "!"});
+  auto got = next();
+  ASSERT_TRUE(got);
+  EXPECT_EQ(got->ack, 101u);
+  ASSERT_EQ(got->options.sack_count, 1);
+  EXPECT_EQ(got->options.sack[0], (Range{Seq{107}, Seq{108}}));
+  send({.flags = ACK, .seq = 104, .ack = iss + 1, .payload = "lo"});
+  got = next();
+  ASSERT_TRUE(got);
+  ASSERT_EQ(got->options.sack_count, 2);
+  EXPECT_EQ(got->options.sack[0], (Range{Seq{104}, Seq{106}})) << "the latest first";
+  EXPECT_EQ(events(), 0);
+  send({.flags = ACK, .seq = 101, .ack = iss + 1, .payload = "hello?"});
+  EXPECT_EQ(events(), event_readable | event_finished);
+  EXPECT_SEGMENT(ACK, iss + 1, 109u);
+  Chain in;
+  stack->receive(id, in);
+  std::string content(in.size(), 0);
+  in.peek(0, {reinterpret_cast<std::uint8_t*>(content.data()), content.size()});
+  EXPECT_EQ(content, "hello?!");
+}
+
+TEST_F(ScriptTest, TinySegmentsShareBuffersAndTheWindowFollowsTheCharge) {
+  establish();
+  for (unsigned i = 0; i < 1000; ++i) send({.flags = ACK, .seq = 101 + i, .ack = iss + 1, .payload = "z"});
+  EXPECT_LE(stack->held_buffers(), 2u);
+  while (next()) {}
+  std::uint32_t seq = 1101;
+  std::optional<Got> last;
+  for (unsigned i = 0; i < 400; ++i) {
+    if (last && last->ack + last->window < seq + 1460) break;  // as a sender would
+    send({.flags = ACK, .seq = seq, .ack = iss + 1, .payload = std::string(1460, 'y')});
+    seq += 1460;
+    later(41_ms);
+    while (const auto got = next()) last = got;
+  }
+  ASSERT_TRUE(last);
+  EXPECT_LT(last->window, 3000) << "nobody reads";
+  EXPECT_LT(stack->held_buffers(), 2u * 512 * 1024 / 2048);
+  Chain in;
+  stack->receive(id, in);
+  const std::uint32_t size = in.size();
+  in.clear();
+  EXPECT_SILENCE();
+  stack->consumed(id, size, now);
+  const auto update = next();
+  ASSERT_TRUE(update) << "the window opens";
+  EXPECT_GT(update->window, 30000);
+  EXPECT_EQ(stack->held_buffers(), 0u);
+}
+
+TEST_F(ScriptTest, AboveHeldMaxAcksAreReadAndPayloadIsNot) {
+  Config c;
+  c.held_buffers_max = 4;
+  start(c);
+  establish();
+  give(8000);  // 4 buffers
+  for (int i = 0; i < 6; ++i) ASSERT_TRUE(next());
+  send({.flags = ACK, .seq = 101, .ack = iss + 1 + 1460, .payload = "x"});
+  EXPECT_EQ(stack->progress(id).acknowledged, 1460u);
+  EXPECT_EQ(events() & event_readable, 0);
+  EXPECT_EQ(counters.get(Counter::drop_tcp_held), 1u);
+}
+
+TEST_F(ScriptTest, ReleaseWithUnreadBytesIsAReset) {
+  establish();
+  send({.flags = ACK, .seq = 101, .ack = iss + 1, .payload = "unread"});
+  events();
+  stack->release(id, now);
+  EXPECT_SEGMENT(RST | ACK, iss + 1, 107u);
+  EXPECT_EQ(stack->connection_count(), 0u);
+  EXPECT_FALSE(stack->valid(id));
+}
+
+TEST_F(ScriptTest, AnImageGoesOutAndInAndTheTransferContinues) {
+  establish({2, 4, 0x05, 0xb4, 4, 2, 1, 1});
+  give(3000);
+  while (next()) {}
+  send({.flags = ACK, .seq = 101, .ack = iss + 1 + 1460, .payload = "abc"});
+  send({.flags = ACK, .seq = 110, .ack = iss + 1 + 1460, .payload = "later"});
+  while (next()) {}
+  Bytes image(stack->image_size(id));
+  ASSERT_EQ(stack->export_image(id, image, now), image.size());
+  EXPECT_EQ(stack->export_image(id, MutableBytes{image}.first(image.size() - 1), now), 0u);
+  const Endpoint there = peer->there;
+  start({});
+  now = Nanos{77'000'000'000};
+  peer->there = there;
+  for (std::size_t cut = 0; cut < 100; ++cut) ASSERT_FALSE(stack->import_image(ByteView{image}.first(cut), 0, now));
+  const auto in = stack->import_image(image, 42, now);
+  ASSERT_TRUE(in);
+  id = *in;
+  EXPECT_EQ(stack->import_image(image, 0, now).error(), ImportError::exists);
+  EXPECT_EQ(stack->user(id), 42u);
+  std::string again;
+  std::uint32_t first = 0;
+  while (const auto got = next()) {
+    if (got->payload.empty()) continue;
+    if (again.empty()) first = got->seq;
+    again += got->payload;
+    send({.flags = ACK, .seq = 104, .ack = got->seq + static_cast<std::uint32_t>(got->payload.size())});
+  }
+  EXPECT_EQ(first, iss + 1 + 1460);
+  EXPECT_EQ(again.size(), 1540u);
+  EXPECT_EQ(stack->progress(id).acknowledged, 3000u);
+  send({.flags = ACK, .seq = 104, .ack = iss + 3001, .payload = "defghi"});
+  EXPECT_TRUE(events() & event_readable);
+  Chain got;
+  stack->receive(id, got);
+  std::string content(got.size(), 0);
+  got.peek(0, {reinterpret_cast<std::uint8_t*>(content.data()), content.size()});
+  EXPECT_EQ(content, "abcdefghilater");
+}
+
+}  // namespace
+}  // namespace sluice::tcp
