@@ -1,0 +1,66 @@
+#include "l4/tcp/key_table.h"
+
+#include <gtest/gtest.h>
+
+#include <unordered_map>
+#include <vector>
+
+#include "dataplane/base/rng.h"
+#include "l4/tcp/key.h"
+
+namespace sluice::tcp {
+namespace {
+
+// Random inserts, erases, replacements and look-ups beside std::unordered_map. Hashes come from few bits, so that
+// buckets fill, spill and empty again; several keys share a whole hash.
+TEST(KeyTable, AgreesWithAMapOverRandomOperations) {
+  Rng rng{1};
+  KeyTable table{256};
+  std::unordered_map<std::uint32_t, std::uint64_t> hash_of;  // by value
+  std::vector<std::uint32_t> values;
+  std::uint32_t next = 0;
+  unsigned refused = 0;
+  const auto some_hash = [&] { return rng.below(4) * 0x0100'0000'0000'0000u + rng.below(12); };
+  const auto found = [&](std::uint32_t value) {
+    return table.find(hash_of.at(value), [value](std::uint32_t candidate) { return candidate == value; });
+  };
+  for (int step = 0; step < 100'000; ++step) {
+    const std::uint32_t what = rng.below(100);
+    if (values.empty() || what < 50) {
+      const std::uint64_t hash = some_hash();
+      if (table.insert(hash, next)) {
+        hash_of[next] = hash;
+        values.push_back(next);
+      } else {
+        ++refused;
+      }
+      ++next;
+    } else {
+      const std::uint32_t at = rng.below(static_cast<std::uint32_t>(values.size())), value = values[at];
+      ASSERT_EQ(found(value), value);
+      if (what < 90) {
+        table.erase(hash_of.at(value), value);
+        ASSERT_EQ(found(value), KeyTable::none);
+        values[at] = values.back();
+        values.pop_back();
+      } else {
+        table.replace(hash_of.at(value), value, next);
+        hash_of[next] = hash_of.at(value);
+        values[at] = next++;
+      }
+      hash_of.erase(value);
+    }
+  }
+  for (const std::uint32_t value : values) EXPECT_EQ(found(value), value);
+  EXPECT_GT(refused, 0u) << "two full buckets were meant to happen";
+  EXPECT_EQ(table.find(77, [](std::uint32_t) { return true; }), KeyTable::none);
+}
+
+TEST(KeyTable, TakesItsCapacity) {
+  Rng rng{2};
+  KeyTable table{10'000};
+  for (std::uint32_t i = 0; i < 10'000; ++i) EXPECT_TRUE(table.insert(rng.next(), i)) << i;
+}
+
+}  // namespace
+}  // namespace sluice::tcp
