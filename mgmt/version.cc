@@ -4,9 +4,9 @@
 #include <hs/hs.h>
 #include <openssl/crypto.h>
 
-#include "commit.h"
 #include "crypto/engine.h"
 #include "dataplane/port/eal.h"
+#include "mgmt/commit.h"
 
 namespace sluice::mgmt {
 

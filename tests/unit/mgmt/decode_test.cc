@@ -11,7 +11,8 @@ namespace {
 TEST(Decode, WhatIsEncodedComesBack) {
   spec::Policy policy = test::sample();
   policy.certificates.push_back({"c", "chain", "key", {"www.example.com"}});
-  policy.listeners[0].tls = spec::ListenerTls{.certificates = {"c"}, .default_certificate = "c", .alpn = {"http/1.1"}, .tickets = 1};
+  policy.listeners[0].tls =
+      spec::ListenerTls{.certificates = {"c"}, .default_certificate = "c", .alpn = {"http/1.1"}, .tickets = 1};
   policy.listeners[0].limits.max_connections = 7;
   policy.listeners[0].timeouts.idle_ms = 1;
   spec::Route& route = policy.route_tables[0].virtual_hosts[0].routes[0];
@@ -34,9 +35,7 @@ TEST(Decode, EveryTruncationIsRefusedOrHarmless) {
   for (std::size_t n = 0; n < bytes.size(); ++n) {
     const std::vector<std::uint8_t> cut(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(n));
     const auto got = decode_policy(cut, {});
-    if (!got) {
-      EXPECT_EQ(got.error().size(), 1u);
-    }
+    if (!got) { EXPECT_EQ(got.error().size(), 1u); }
   }
 }
 
@@ -54,7 +53,8 @@ TEST(Decode, AnUnknownEnumValueIsNamedByItsPath) {
 TEST(Decode, ASmallBufferThatUnfoldsToALotIsRefused) {
   flatbuffers::FlatBufferBuilder b;
   const auto big = b.CreateString(std::string(100'000, 'x'));
-  const auto listener = fb::CreateListener(b, big, b.CreateVector(std::vector<flatbuffers::Offset<flatbuffers::String>>(20'000, big)));
+  const auto listener =
+      fb::CreateListener(b, big, b.CreateVector(std::vector<flatbuffers::Offset<flatbuffers::String>>(20'000, big)));
   const auto listeners = b.CreateVector(std::vector{listener});
   fb::FinishPolicyBuffer(b, fb::CreatePolicy(b, listeners));
   const auto got = decode_policy({b.GetBufferPointer(), b.GetSize()}, {});

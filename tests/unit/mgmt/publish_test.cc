@@ -44,8 +44,9 @@ TEST(Publish, ARefusedPolicyNamesFaultsOfAllRoomsAndChangesNothing) {
   ASSERT_EQ(result.kind, Kind::refused);
   std::vector<std::string> paths;
   for (const Fault& each : result.faults) paths.push_back(each.path);
-  EXPECT_THAT(paths, testing::ElementsAre("endpoints[5].cluster", "route_tables[0].virtual_hosts[0].routes[0].match.path.value",
-                                          "listeners[1].addresses[0]"));
+  EXPECT_THAT(
+      paths, testing::ElementsAre("endpoints[5].cluster", "route_tables[0].virtual_hosts[0].routes[0].match.path.value",
+                                  "listeners[1].addresses[0]"));
   EXPECT_EQ(node.publisher.published().read()->generation, 1u);
   node.publisher.housekeep();
   EXPECT_EQ(node.publisher.published().alive(), 1u);
@@ -69,8 +70,9 @@ TEST(Publish, ADeltaChangesOneGroupAndClonesNoTable) {
   const auto id = [&](const char* name) {
     return std::ranges::find(before.clusters->clusters, std::string{name}, &policy::Cluster::name)->id;
   };
-  ASSERT_EQ(node.publisher.apply({{{"a", "a2", "10.0.0.2:8080", 0}, {"a", "a3", "10.0.0.3:8080", 1}}, {{"a", "a1"}}}).kind,
-            Kind::applied);
+  ASSERT_EQ(
+      node.publisher.apply({{{"a", "a2", "10.0.0.2:8080", 0}, {"a", "a3", "10.0.0.3:8080", 1}}, {{"a", "a1"}}}).kind,
+      Kind::applied);
   const Policy& after = *node.publisher.published().read();
   EXPECT_EQ(after.generation, 2u);
   EXPECT_EQ(after.routes, before.routes);
@@ -146,7 +148,8 @@ TEST(Publish, AWorkerSeesWholePoliciesWhileTheyAreSwapped) {
     node.qsbr.offline(0);
   }};
   for (std::uint32_t i = 0; i < 300; ++i) {
-    node.publisher.apply({{{"a", "x" + std::to_string(i % 5), "10.9.0." + std::to_string(1 + i % 5) + ":1", i % 3}}, {}});
+    node.publisher.apply(
+        {{{"a", "x" + std::to_string(i % 5), "10.9.0." + std::to_string(1 + i % 5) + ":1", i % 3}}, {}});
     if (i % 10 == 0) node.apply(test::sample());
     node.publisher.housekeep();
   }

@@ -20,9 +20,13 @@ inline spec::Policy sample() {
   rest.clusters = {{"a", 9}, {"b", 1}};
   p.route_tables[0].virtual_hosts[0].routes = {canary, rest};
   p.clusters = {{.name = "a"}, {.name = "b"}, {.name = "dns"}};
-  p.endpoints = {{"a", "a1", "10.0.0.1:8080", 1}, {"a", "a2", "10.0.0.2:8080", 1}, {"b", "b1", "10.0.1.1:8080", 1},
-                 {"dns", "d1", "10.0.2.1:53", 1}, {"dns", "d2", "10.0.2.2:53", 1}};
-  p.services.push_back({.name = "dns", .address = "192.0.2.53", .protocol = spec::ServiceProtocol::udp, .port = 53, .cluster = "dns"});
+  p.endpoints = {{"a", "a1", "10.0.0.1:8080", 1},
+                 {"a", "a2", "10.0.0.2:8080", 1},
+                 {"b", "b1", "10.0.1.1:8080", 1},
+                 {"dns", "d1", "10.0.2.1:53", 1},
+                 {"dns", "d2", "10.0.2.2:53", 1}};
+  p.services.push_back(
+      {.name = "dns", .address = "192.0.2.53", .protocol = spec::ServiceProtocol::udp, .port = 53, .cluster = "dns"});
   return p;
 }
 

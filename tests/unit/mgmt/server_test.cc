@@ -19,7 +19,8 @@ namespace {
 
 struct Appliance : ControlHandler {
   Answer handle(const fb::Request& request, flatbuffers::FlatBufferBuilder& builder) override {
-    if (request.command_type() != fb::Command::Status) return {.outcome = fb::Outcome::unknown_command, .message = "not here"};
+    if (request.command_type() != fb::Command::Status)
+      return {.outcome = fb::Outcome::unknown_command, .message = "not here"};
     return {.type = fb::Result::StatusReport, .result = fb::CreateStatusReportDirect(builder, "test").Union()};
   }
 };
@@ -44,7 +45,9 @@ class Peer {
       bytes = bytes.subspan(static_cast<std::size_t>(n));
     }
   }
-  void write_without_waiting(ByteView bytes) { (void)::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT); }
+  void write_without_waiting(ByteView bytes) {
+    (void)::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  }
   template <typename Make>
   void ask(std::uint64_t id, fb::Command command, Make&& make) {
     flatbuffers::FlatBufferBuilder b;

@@ -1,8 +1,8 @@
 #include "mgmt/store.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "mgmt/file.h"
@@ -126,7 +126,8 @@ TEST_F(StoreTest, AnotherNodesKeyIsToldFromDamage) {
 }
 
 TEST(ReplaceFile, AFullDiskIsToldAndLeavesTheOldFile) {
-  EXPECT_THAT(write_all(File{::open("/dev/full", O_WRONLY)}, bytes("x"), "/dev/full").error(), testing::HasSubstr("No space left"));
+  EXPECT_THAT(write_all(File{::open("/dev/full", O_WRONLY)}, bytes("x"), "/dev/full").error(),
+              testing::HasSubstr("No space left"));
 }
 
 }  // namespace
