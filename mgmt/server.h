@@ -69,6 +69,7 @@ class Server {
  private:
   struct Client;
   using ClientId = std::uint64_t;
+  static constexpr std::uint64_t listener_mark = 0, jobs_mark = 1;  // what epoll says of other descriptors
 
   Server(const ServerOptions& options, Publisher& publisher, ControlHandler& handler);
   std::expected<void, std::string> listen();
@@ -98,7 +99,7 @@ class Server {
   int epoll_ = -1, listener_ = -1, lock_ = -1;
   bool bound_ = false;
   std::map<ClientId, std::unique_ptr<Client>> clients_;
-  ClientId next_client_ = 16;  // below: epoll's marks of other descriptors
+  ClientId next_client_ = 16;  // below: marks of other descriptors
   std::size_t output_bytes_ = 0;
   Nanos now_;
   std::unique_ptr<Jobs> jobs_;
