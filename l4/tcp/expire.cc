@@ -50,7 +50,8 @@ Verdict timer_fired(Tcb& t, Core& core, Nanos now) {
   if (timer != Timer::probe && now - t.progress_at >= core.config.user_timeout) return give_up(t, core);
   if (timer == Timer::persist) {
     if (t.board.empty()) {
-      (t.snd_wnd ? t.force_send : t.probe_due) = true;
+      if (t.snd_wnd) t.force_send = true;
+      else t.probe_due = true;
       t.back_off = static_cast<std::uint8_t>(std::min(t.back_off + 1, 16));
       t.timer = Timer::persist;
       t.timer_at = now + t.rto(core.config);
