@@ -57,6 +57,7 @@ build_folder() {
 export CCACHE_NAMESPACE
 CCACHE_NAMESPACE=$(cpu | sha256sum | cut -c1-10)
 export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
+export CCACHE_DEPEND=1  # what is not in the cache is not preprocessed twice
 
 # make_build FOLDER [TARGET...]
 make_build() {
