@@ -60,3 +60,5 @@ std::expected<Policy, Faults> compile_endpoints(const spec::Policy& wanted, cons
                                                 std::uint64_t generation, const IdOf& id_of);
 
 }  // namespace sluice::mgmt
+
+// Tested in tests/unit/mgmt/publish_test.cc.

@@ -26,3 +26,5 @@ std::shared_ptr<const Services> build_services(const spec::Policy& policy, std::
                                                Faults& faults);
 
 }  // namespace sluice::mgmt
+
+// Tested in tests/unit/mgmt/publish_test.cc.

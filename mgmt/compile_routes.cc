@@ -102,3 +102,5 @@ std::shared_ptr<const route::Table> build_table(const spec::RouteTable& table, c
 }
 
 }  // namespace sluice::mgmt
+
+// Tested in tests/unit/mgmt/publish_test.cc.

@@ -13,3 +13,5 @@ enum class PrivateKeys : std::uint8_t { keep, leave_out };
 std::vector<std::uint8_t> encode_policy(const spec::Policy& policy, PrivateKeys keys);
 
 }  // namespace sluice::mgmt
+
+// Tested in tests/unit/mgmt/decode_test.cc.

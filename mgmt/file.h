@@ -42,3 +42,5 @@ std::expected<void, std::string> replace_file(const std::filesystem::path& path,
 std::expected<void, std::string> flush_folder(const std::filesystem::path& folder);
 
 }  // namespace sluice::mgmt
+
+// Tested in tests/unit/mgmt/store_test.cc.

@@ -51,3 +51,5 @@ class Jobs {
 };
 
 }  // namespace sluice::mgmt
+
+// Tested in tests/unit/mgmt/server_test.cc.

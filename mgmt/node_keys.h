@@ -119,3 +119,5 @@ void visit_node(V& v, NodeConfig& c) {
 }
 
 }  // namespace sluice::mgmt
+
+// Tested in tests/unit/mgmt/node_config_test.cc.

@@ -35,3 +35,5 @@ class Path {
 };
 
 }  // namespace sluice::mgmt
+
+// Tested in tests/unit/mgmt/validate_test.cc.

@@ -20,3 +20,5 @@ Bytes apply_reply(std::uint64_t id, const ApplyResult& result);
 Bytes copy_reply(std::uint64_t id, std::uint64_t generation, ByteView policy);
 
 }  // namespace sluice::mgmt
+
+// Tested in tests/unit/mgmt/server_test.cc.

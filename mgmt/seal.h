@@ -16,3 +16,5 @@ std::vector<std::uint8_t> seal(ByteView key, ByteView plain, ByteView vouched);
 std::optional<std::vector<std::uint8_t>> unseal(ByteView key, ByteView sealed, ByteView vouched);
 
 }  // namespace sluice::mgmt
+
+// Tested in tests/unit/mgmt/store_test.cc.

@@ -232,3 +232,5 @@ struct Fault {
 using Faults = std::vector<Fault>;
 
 }  // namespace sluice::mgmt
+
+// Tested in tests/unit/mgmt/decode_test.cc.

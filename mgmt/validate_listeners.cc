@@ -154,3 +154,5 @@ void Rules::services() {
 }
 
 }  // namespace sluice::mgmt
+
+// Tested in tests/unit/mgmt/validate_test.cc.

@@ -50,3 +50,5 @@ void Rules::route_tables() {
 }
 
 }  // namespace sluice::mgmt
+
+// Tested in tests/unit/mgmt/validate_test.cc.

@@ -66,3 +66,5 @@ class Rules {
 };
 
 }  // namespace sluice::mgmt
+
+// Tested in tests/unit/mgmt/validate_test.cc.
