@@ -114,7 +114,7 @@ TEST(Topology, EveryQueueHasOneOwner) {
 }
 
 TEST(Topology, TheMemoryAskedForSuffices) {
-  NodeConfig config = node(2);
+  NodeConfig config = node(16);
   config.memory_mib = 64;
   const auto refused = plan_buffers(config, 1);
   ASSERT_FALSE(refused);
