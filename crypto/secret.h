@@ -33,7 +33,7 @@ class Secret {
   void assign(ByteView in) {
     CHECK(in.size() <= capacity);
     clear();
-    std::memcpy(bytes_.data(), in.data(), in.size());
+    if (!in.empty()) std::memcpy(bytes_.data(), in.data(), in.size());
     size_ = static_cast<std::uint8_t>(in.size());
   }
   // Room for exactly n bytes, to be written by the caller.
