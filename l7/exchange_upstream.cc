@@ -166,7 +166,8 @@ bool Exchanges::send_request(Exchange& x) {
                            .proto = x.log.secure ? std::string_view{"https"} : std::string_view{"http"},
                            .request_id = x.log.request_id.view(),
                            .fields = x.request_rules.edits(),
-                           .keep_upgrade = x.decision.allow_upgrade};
+                           .keep_upgrade = x.decision.allow_upgrade,
+                           .keep_expect = head.expect_continue};
   x.upstream.framing = http::outgoing_framing(head, http::Version::http11);
   x.sent_base = deps_.tcp.progress(up->tcp).queued;
   if (!http::encode_request(head, x.upstream.framing, edits, up->out, deps_.buffers)) return false;
