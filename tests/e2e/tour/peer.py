@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""Small peers of the tour.
+
+    udp-echo NAME PORT          answers a datagram with NAME and what it got, IPv4 and IPv6
+    udp-ask ADDRESS PORT COUNT  a datagram each from COUNT sockets; prints the answers
+    silent PORT                 accepts TCP connections and never answers
+    greet PORT TEXT             sends TEXT to whoever connects
+    hold ADDRESS PORT           one HTTP connection; a GET for each line of standard input, the body printed
+"""
+
+import http.client
+import socket
+import socketserver
+import sys
+import threading
+
+
+def both_families(kind, port):
+    server = socket.socket(socket.AF_INET6, kind)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    server.bind(("::", int(port)))
+    return server
+
+
+def udp_echo(name, port):
+    server = both_families(socket.SOCK_DGRAM, port)
+    while True:
+        data, client = server.recvfrom(65535)
+        server.sendto(name.encode() + b" " + data, client)
+
+
+def udp_ask(address, port, count):
+    failed = 0
+    for i in range(int(count)):
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as asker:
+            asker.settimeout(2)
+            asker.connect((address, int(port)))
+            asker.send(f"hello-{i}".encode())
+            try:
+                name, text = asker.recv(65535).decode().split(" ")
+            except OSError:
+                name, text = "nobody", ""
+            failed += text != f"hello-{i}"
+            print(name)
+    sys.exit(failed > 0)
+
+
+def silent(port):
+    server = both_families(socket.SOCK_STREAM, port)
+    server.listen(128)
+    held = []
+    while True:
+        held.append(server.accept())
+
+
+def greet(port, text):
+    class Greeter(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.sendall(text.encode() + b"\n")
+
+    server = socketserver.ThreadingTCPServer(("0.0.0.0", int(port)), Greeter, bind_and_activate=False)
+    server.allow_reuse_address = True
+    server.server_bind()
+    server.server_activate()
+    threading.Thread(target=server.serve_forever).run()
+
+
+def hold(address, port):
+    connection = http.client.HTTPConnection(address, int(port), timeout=5)
+    connection.connect()
+    connection.auto_open = 0  # the same connection or none
+    for line in sys.stdin:
+        connection.request("GET", line.strip())
+        print(connection.getresponse().read().decode().strip(), flush=True)
+
+
+if __name__ == "__main__":
+    peers = {"udp-echo": udp_echo, "udp-ask": udp_ask, "silent": silent, "greet": greet, "hold": hold}
+    peers[sys.argv[1]](*sys.argv[2:])
