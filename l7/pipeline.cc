@@ -128,7 +128,7 @@ void Pipeline::dispatch(std::span<Packet> burst, Nanos now) {
                            .listeners = *policy_->routes->listener_match,
                            .addresses = deps_.addresses,
                            .exceptions = nullptr,
-                           .connections = nullptr,
+                           .connections = &connections_,
                            .self = config_.worker,
                            .workers = config_.workers,
                            .exception_port = has_exception_ports_};

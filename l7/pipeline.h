@@ -106,6 +106,15 @@ class Pipeline {
   Forwarded forwarded_;
   const Policy* policy_ = nullptr;  // within a turn
   std::uint64_t generation_seen_ = 0;
+  // Steer asks whether TCP knows a segment that no listener and no address of ours claims.
+  struct TcpConnections final : OwnConnections {
+    explicit TcpConnections(const tcp::Stack& stack) : tcp(stack) {}
+    bool has(const FlowKey& key) const override {
+      return tcp.has({key.destination, key.destination_port}, {key.source, key.source_port}, key.network);
+    }
+    const tcp::Stack& tcp;
+  };
+  const TcpConnections connections_{tcp_};
   const bool has_exception_ports_;
   bool busy_ = false;  // this turn found work
 

@@ -1,16 +1,42 @@
 #include "dataplane/packet/buffers.h"
 
+#include <rte_mbuf_pool_ops.h>
+
 #include <cstdio>
 
+#include "dataplane/port/memory.h"
+
 namespace sluice {
+
+namespace {
+
+// Without hugepages DPDK would keep every buffer within one small page, in case a device wants contiguous memory, and
+// waste half of it. The ports that run so (virtual ones) do not.
+rte_mempool* make_pool(const char* name, unsigned count, unsigned cache_size, std::uint16_t data_room, int socket) {
+  if (memory_is_huge()) return rte_pktmbuf_pool_create(name, count, cache_size, sizeof(Meta), data_room, socket);
+  const unsigned size = sizeof(rte_mbuf) + sizeof(Meta) + data_room;
+  rte_mempool* pool = rte_mempool_create_empty(name, count, size, cache_size, sizeof(rte_pktmbuf_pool_private), socket,
+                                               RTE_MEMPOOL_F_NO_IOVA_CONTIG);
+  if (!pool) return nullptr;
+  rte_pktmbuf_pool_private sizes{.mbuf_data_room_size = data_room, .mbuf_priv_size = sizeof(Meta), .flags = 0};
+  rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), nullptr);
+  rte_pktmbuf_pool_init(pool, &sizes);
+  if (rte_mempool_populate_default(pool) < 0) {
+    rte_mempool_free(pool);
+    return nullptr;
+  }
+  rte_mempool_obj_iter(pool, rte_pktmbuf_init, nullptr);
+  return pool;
+}
+
+}  // namespace
 
 Buffers::Buffers(const char* name, unsigned data_count, unsigned slice_count, unsigned cache_size, int socket) {
   char pool_name[RTE_MEMPOOL_NAMESIZE];
   std::snprintf(pool_name, sizeof pool_name, "%s_data", name);
-  data_ = rte_pktmbuf_pool_create(pool_name, data_count, cache_size, sizeof(Meta), buffer_headroom + buffer_data_size,
-                                  socket);
+  data_ = make_pool(pool_name, data_count, cache_size, buffer_headroom + buffer_data_size, socket);
   std::snprintf(pool_name, sizeof pool_name, "%s_slices", name);
-  if (data_) slices_ = rte_pktmbuf_pool_create(pool_name, slice_count, cache_size, sizeof(Meta), 0, socket);
+  if (data_) slices_ = make_pool(pool_name, slice_count, cache_size, 0, socket);
 }
 
 Buffers::~Buffers() {

@@ -16,6 +16,8 @@
 #include <filesystem>
 #include <optional>
 
+#include "dataplane/port/memory.h"
+
 namespace sluice {
 namespace {
 
@@ -127,5 +129,7 @@ std::string dpdk_version() {
   const auto space = full.find(' ');
   return space == std::string::npos ? full : full.substr(space + 1);
 }
+
+bool memory_is_huge() { return rte_eal_has_hugepages() != 0; }
 
 }  // namespace sluice

@@ -87,6 +87,11 @@ std::uint64_t& Stack::user(ConnId id) {
   return t ? t->user : machine_->scratch;
 }
 
+bool Stack::has(const Endpoint& local, const Endpoint& remote, std::uint16_t network) const {
+  const Key key{local.address, remote.address, local.port, remote.port, network, 0};
+  return machine_->lookup(key, machine_->hash(key)) != KeyTable::none;
+}
+
 bool Stack::valid(ConnId id) const { return machine_->find(id) != nullptr; }
 
 bool Stack::open(ConnId id) const {
