@@ -20,7 +20,7 @@ struct ParseTest : testing::Test {
   Packet packet(const Frame& frame, std::uint64_t flags = 0) {
     Packet p = buffers.make();
     std::memset(static_cast<void*>(&p.meta()), 0xa5, sizeof(Meta));  // as a driver leaves it
-    std::memcpy(p.data(), frame.data(), frame.size());
+    if (!frame.empty()) std::memcpy(p.data(), frame.data(), frame.size());
     p.get()->data_len = static_cast<std::uint16_t>(frame.size());
     p.get()->pkt_len = p.get()->data_len;
     p.get()->ol_flags = flags;
