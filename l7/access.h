@@ -92,3 +92,5 @@ struct AccessRecord {
 };
 
 }  // namespace sluice
+
+// Tested in tests/unit/mgmt/access_log_test.cc.

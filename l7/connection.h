@@ -55,3 +55,5 @@ struct Connection {
 using ConnectionId = Handle<Connection>;
 
 }  // namespace sluice
+
+// Tested in tests/e2e/tour/steps_traffic.py.

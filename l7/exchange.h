@@ -75,3 +75,5 @@ struct Exchange {
 };
 
 }  // namespace sluice
+
+// Tested in tests/e2e/tour/steps_traffic.py.

@@ -297,3 +297,5 @@ Exchanges::Step Exchanges::act_locally(Exchange& x, const route::Route& route) {
 }
 
 }  // namespace sluice
+
+// Tested in tests/e2e/tour/steps_traffic.py.

@@ -226,3 +226,5 @@ void Exchanges::record(Exchange& x) {
 }
 
 }  // namespace sluice
+
+// Tested in tests/e2e/tour/steps_traffic.py.

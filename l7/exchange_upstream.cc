@@ -235,3 +235,5 @@ void Exchanges::upstream_failed(Exchange& x, Loss loss) {
 }
 
 }  // namespace sluice
+
+// Tested in tests/e2e/tour/steps_traffic.py.

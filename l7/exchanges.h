@@ -185,3 +185,5 @@ class Exchanges {
 };
 
 }  // namespace sluice
+
+// Tested in tests/e2e/tour/steps_traffic.py.

@@ -128,3 +128,5 @@ class Pipeline {
 };
 
 }  // namespace sluice
+
+// Tested in tests/e2e/tour/steps_traffic.py.

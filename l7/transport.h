@@ -37,3 +37,5 @@ class Transport {
 };
 
 }  // namespace sluice
+
+// Tested in tests/e2e/tour/steps_traffic.py.

@@ -1,5 +1,6 @@
-// appliance.h - the whole node: builds everything in order, from general to special, runs the management thread's loop, and
-// takes all down in reverse. Answers what the control socket asks, but for policies, which mgmt/publish takes on its own thread.
+// appliance.h - the whole node: builds everything in order, from general to special, runs the management thread's loop,
+// and takes all down in reverse. Answers what the control socket asks, but for policies, which mgmt/publish takes on
+// its own thread.
 #pragma once
 
 #include <expected>
@@ -67,3 +68,5 @@ class Appliance final : public RunTime, public ControlHandler {
 };
 
 }  // namespace sluice::mgmt
+
+// Tested in tests/e2e/tour/steps_operator.py.

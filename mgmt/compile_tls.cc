@@ -165,3 +165,5 @@ std::shared_ptr<const tls::ServerContext> build_context(const spec::ListenerTls&
 }
 
 }  // namespace sluice::mgmt
+
+// Tested in tests/e2e/tour/steps_traffic.py.

@@ -123,3 +123,5 @@ class Plane {
 };
 
 }  // namespace sluice::mgmt
+
+// Tested in tests/e2e/tour/steps_operator.py.

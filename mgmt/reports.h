@@ -77,3 +77,5 @@ class TraceStories {
 };
 
 }  // namespace sluice::mgmt
+
+// Tested in tests/e2e/tour/steps_operator.py.

@@ -64,3 +64,5 @@ int main(int argc, char** argv) {
   node->reset();
   return exit_with(code);
 }
+
+// Tested in tests/e2e/tour/steps_operator.py.

@@ -31,3 +31,5 @@ class HostEgress final : public Egress {
 };
 
 }  // namespace sluice::tcp
+
+// Tested in tests/golden/node.cc.

@@ -55,3 +55,5 @@ class Client {
 };
 
 }  // namespace sluice::ctl
+
+// Tested in tests/e2e/tour/steps_operator.py.

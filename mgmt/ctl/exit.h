@@ -22,3 +22,5 @@ inline constexpr std::array exit_meanings = {
 };
 
 }  // namespace sluice::ctl
+
+// Tested in tests/e2e/tour/steps_operator.py.

@@ -51,3 +51,5 @@ void describe(CLI::App& app, Options& options);
 std::string bash_completion(const CLI::App& app);
 
 }  // namespace sluice::ctl
+
+// Tested in tests/e2e/tour/steps_operator.py.

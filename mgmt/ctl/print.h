@@ -20,3 +20,5 @@ std::string print(const fb::StatsReport& stats, bool all, const fb::StatsReport*
 std::string print_refusal(const fb::Reply& reply);
 
 }  // namespace sluice::ctl
+
+// Tested in tests/e2e/tour/steps_operator.py.

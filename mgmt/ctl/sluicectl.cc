@@ -15,3 +15,5 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) { return app.exit(error) == 0 ? 0 : static_cast<int>(Exit::usage); }
   return static_cast<int>(run(app.get_subcommands().front()->get_name(), options, app));
 }
+
+// Tested in tests/e2e/tour/steps_operator.py.

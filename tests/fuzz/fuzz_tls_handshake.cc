@@ -1,7 +1,7 @@
 // covers: crypto/tls/handshake.cc crypto/tls/session_jobs.cc crypto/tls/identity.cc
-// A client that sends anything: each input is a stream of bytes, delivered in cuts, to a fresh session under a real server
-// context. Asserted: it ends in "more", an answer or an error; after free() no SSL object, session or buffer is left; names
-// that the table takes are found again.
+// A client that sends anything: each input is a stream of bytes, delivered in cuts, to a fresh session under a real
+// server context. Asserted: it ends in "more", an answer or an error; after free() no SSL object, session or buffer is
+// left; names that the table takes are found again.
 #include <cstdio>
 
 #include "crypto/tls/identity.h"
@@ -15,7 +15,10 @@ namespace {
 constexpr unsigned data_count = 1024, slice_count = 1024;
 
 struct World {
-  World() : engine(std::move(*Engine::open(counters))), sessions(config(), 0, *engine, buffers, counters), context(make()) {}
+  World()
+      : engine(std::move(*Engine::open(counters))),
+        sessions(config(), 0, *engine, buffers, counters),
+        context(make()) {}
   static SessionsConfig config() {
     SessionsConfig config;
     config.sessions = 2;

@@ -1,7 +1,7 @@
 // covers: crypto/tls/record.cc crypto/tls/session_records.cc crypto/tls/session_image.cc crypto/tls/secrets.cc
-// Two installed sessions, one in each role, and a wire between them. The input is a sequence of operations: send, deliver a
-// part, ask for new keys, move a session into an image and back, close, forge. Asserted: what is received is always a
-// prefix of what was sent; without forgery all of it arrives; every buffer comes back.
+// Two installed sessions, one in each role, and a wire between them. The input is a sequence of operations: send,
+// deliver a part, ask for new keys, move a session into an image and back, close, forge. Asserted: what is received is
+// always a prefix of what was sent; without forgery all of it arrives; every buffer comes back.
 #include <cstdio>
 
 #include "crypto/tls/session.h"
@@ -69,6 +69,7 @@ void deliver(End& to, End& from, std::size_t n, std::size_t segment, bool shared
   from.wire += content(wire);
 }
 
+// Whole: one branch for each operation.
 void run(ByteView input) {
   Reader in{input};
   Established secrets;

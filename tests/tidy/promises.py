@@ -28,10 +28,8 @@ def mirrored(source_tree):
 
 def pages_generator(build):
     """The command that writes the reference pages to the folder that follows it, when it is built."""
-    for command in (["mgmt/docs-gen"], ["mgmt/sluiced", "--dump-docs"]):
-        if os.path.exists(os.path.join(build, command[0])):
-            return [os.path.join(build, command[0]), *command[1:]]
-    return None
+    generator = os.path.join(build, "mgmt/docs-gen")
+    return [generator] if os.path.exists(generator) else None
 
 
 def pages(source_tree):
