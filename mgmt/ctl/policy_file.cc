@@ -33,13 +33,12 @@ void parse_schema(flatbuffers::Parser& parser, std::string_view text) {
 
 std::expected<std::string, std::string> read_text(const std::string& file) {
   if (file == "-") return std::string{std::istreambuf_iterator<char>{std::cin}, {}};
+  std::error_code ignored;
+  if (std::filesystem::is_directory(file, ignored))
+    return std::unexpected{fmt::format("{}: {}", file, std::strerror(EISDIR))};
   std::ifstream in{file, std::ios::binary};
-  std::string text;
-  if (in) text.assign(std::istreambuf_iterator<char>{in}, {});
-  std::error_code error;
-  if (!in || std::filesystem::is_directory(file, error))
-    return std::unexpected{fmt::format("{}: {}", file, std::strerror(errno ? errno : EISDIR))};
-  return text;
+  if (!in) return std::unexpected{fmt::format("{}: {}", file, std::strerror(errno))};
+  return std::string{std::istreambuf_iterator<char>{in}, {}};
 }
 
 std::string json_string(std::string_view text) {

@@ -37,7 +37,7 @@ class MetricsTest : public testing::Test {
     std::string text;
     for (int turns = 0; turns < 2000; ++turns) {
       server_->step();
-      char buffer[4096];
+      char buffer[65536];
       const ssize_t n = recv(fd, buffer, sizeof buffer, 0);
       if (n == 0) return text;
       if (n > 0) text.append(buffer, static_cast<std::size_t>(n));
