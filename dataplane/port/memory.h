@@ -7,3 +7,5 @@ namespace sluice {
 bool memory_is_huge();
 
 }  // namespace sluice
+
+// Tested in tests/unit/dataplane/packet/chain_test.cc, tests/unit/dataplane/port/eal_test.cc.

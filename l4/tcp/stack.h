@@ -106,7 +106,8 @@ class Stack {
   // l7's own handle. Only while the id is valid; a stale id gets a scratch word.
   std::uint64_t& user(ConnId id);
   bool valid(ConnId id) const;
-  // Whether a segment to `local` from `remote` belongs to a connection here (a live one, a half-open one, or one in TIME-WAIT).
+  // Whether a segment to `local` from `remote` belongs to a connection here (a live one, a half-open one, or one in
+  // TIME-WAIT).
   bool has(const Endpoint& local, const Endpoint& remote, std::uint16_t network = 0) const;
   // Established, or closing with data still to move; false before the handshake is over and after the end.
   bool open(ConnId id) const;

@@ -32,7 +32,8 @@ struct RequestEdits {
   std::string_view request_id;  // x-request-id, added when absent
   std::span<const FieldEdit> fields;
   bool keep_upgrade = false;  // pass Connection: upgrade and Upgrade
-  bool keep_expect = false;   // pass Expect: upstream says 100 Continue, which goes to the client; else it was or will be said here
+  bool keep_expect =
+      false;  // pass Expect: upstream says 100 Continue, which goes to the client; else it was or will be said here
 };
 struct ResponseEdits {
   std::span<const FieldEdit> fields;
