@@ -98,5 +98,45 @@ TEST(Snapshot, ReadersInTurnsNeverSeeADeadOne) {
   EXPECT_EQ(published.alive(), 1u);
 }
 
+TEST(Snapshot, WhatIsRetiredMayOutliveWhoPublishedIt) {
+  std::atomic<int> dead{0};
+  Qsbr qsbr{1};
+  qsbr.online(0);
+  {
+    Published<Config> published{std::make_unique<const Config>(1, dead)};
+    published.publish(std::make_unique<const Config>(2, dead), qsbr);
+  }
+  EXPECT_EQ(dead, 1) << "the one that was published last";
+  qsbr.offline(0);
+  EXPECT_EQ(qsbr.reclaim(), 0u);
+  EXPECT_EQ(dead, 2);
+}
+
+TEST(Snapshot, SeveralThreadsOfManagementRetireAndReclaim) {
+  constexpr int each = 5000;
+  std::atomic<int> dead{0};
+  Qsbr qsbr{1};
+  qsbr.online(0);
+  std::vector<std::thread> publishers;
+  for (int i = 0; i < 3; ++i)
+    publishers.emplace_back([&] {
+      Published<Config> published;
+      for (std::uint64_t n = 0; n < each; ++n) {
+        published.publish(std::make_unique<const Config>(n, dead), qsbr);
+        if (n % 8 == 0) qsbr.reclaim();
+      }
+    });
+  std::atomic<bool> stop{false};
+  std::thread worker{[&] {
+    while (!stop) qsbr.quiescent(0);
+    qsbr.offline(0);
+  }};
+  for (auto& publisher : publishers) publisher.join();
+  stop = true;
+  worker.join();
+  EXPECT_EQ(qsbr.reclaim(), 0u);
+  EXPECT_EQ(dead, 3 * each);
+}
+
 }  // namespace
 }  // namespace sluice
