@@ -153,7 +153,8 @@ def sigterm(tour):
     process = tour.node.process
     print(f"node$ kill -TERM {process.pid}")
     process.send_signal(signal.SIGTERM)
-    time.sleep(0.5)
+    wait_for("sluiced to say that it drains", lambda: "draining" in ground.tail("sluiced.log"))
+    time.sleep(0.3)  # until its workers have heard of it
     check(process.poll() is None, f"sluiced left at once, with exit code {process.returncode}")
     refused = curl(tour, "--connect-timeout", "2", f"http://{WEB4}/hello", code=None)
     check(refused.code != 0, "a new connection was taken while draining")
