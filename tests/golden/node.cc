@@ -10,7 +10,7 @@ namespace {
 class Pieces final : public Node {
  public:
   Pieces(const NodePolicy& policy, Routes routes, LocalAddresses addresses, Buffers& buffers)
-      : buffers_(buffers), routes_(std::move(routes)), addresses_(std::move(addresses)) {
+      : routes_(std::move(routes)), addresses_(std::move(addresses)) {
     for (const NodePort& port : policy.ports) {
       ports_.push_back(std::make_unique<MemoryPort>(PortCaps{.mac = port.mac}, buffers));
       queues_.push_back(std::make_unique<TxQueue>(*ports_.back(), 0, buffers, counters_));
@@ -106,7 +106,6 @@ class Pieces final : public Node {
     forwarded_.count = forwarded_.rejected_count = 0;
   }
 
-  Buffers& buffers_;
   Counters counters_;
   L4Stats stats_{64, 64};
   Routes routes_;
