@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dataplane/base/rng.h"
+#include "dataplane/packet/buffers.h"
 #include "dataplane/packet/parse.h"
 #include "l4/tcp/egress.h"
 

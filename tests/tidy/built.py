@@ -45,9 +45,10 @@ def compile_alone(source_tree, path):
     kept = os.path.join(source_tree.build, "tidy", key.hexdigest())
     if os.path.exists(kept):
         return ""
-    done = subprocess.run([*flags, "-fsyntax-only", "-Wno-pragma-once-outside-header", "-x", "c++", os.path.abspath(path)],
-                          cwd=source_tree.build, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, check=False)
+    # As the only include of a source: a main file may not say `#pragma once`.
+    done = subprocess.run([*flags, "-fsyntax-only", "-x", "c++", "-"], input=f'#include "{os.path.abspath(path)}"\n',
+                          cwd=source_tree.build, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          check=False)
     if done.returncode:
         errors = [line for line in done.stdout.splitlines() if "error" in line]
         return f"{path}: does not compile alone: {errors[0] if errors else done.stdout[:300]}"

@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import re
+import shlex
 import subprocess
 
 LAYERS = ["dataplane", "crypto", "l4", "l7", "mgmt"]
@@ -49,7 +50,7 @@ class Tree:
             entries = json.load(database)
         commands = {}
         for entry in entries:
-            words = entry["command"].split()
+            words = shlex.split(entry["command"])
             if words[0].endswith("ccache"):
                 words = words[1:]
             kept, skip = [], False
