@@ -284,7 +284,11 @@ Answer Appliance::handle(const fb::Request& request, flatbuffers::FlatBufferBuil
     case fb::Command::LogLevel: {
       constexpr LogSeverity levels[] = {LogSeverity::debug, LogSeverity::info, LogSeverity::warning,
                                         LogSeverity::error};
-      log_.set_level(levels[static_cast<std::size_t>(request.command_as_LogLevel()->level())]);
+      const auto level = static_cast<std::size_t>(request.command_as_LogLevel()->level());
+      // A verified buffer may hold any number where an enum stands.
+      if (level >= std::size(levels))
+        return {fb::Outcome::malformed, "this sluiced does not know the level", fb::Result::NONE, {}};
+      log_.set_level(levels[level]);
       return {};
     }
     default: return {fb::Outcome::unknown_command, "this sluiced does not know the command", fb::Result::NONE, {}};
