@@ -66,6 +66,7 @@ def run(command, timeout, environment=None, folder=None):
     """Runs a command in a session of its own, stdin closed. `{scratch}` in an argument and TMPDIR are a folder that is
     removed afterwards; there is an empty folder `found` in it."""
     scratch = tempfile.mkdtemp(prefix="sluice-test-")
+    os.chmod(scratch, 0o711)  # a test may go on as another user
     os.mkdir(os.path.join(scratch, "found"))
     command = [argument.replace("{scratch}", scratch) for argument in command]
     begun = time.monotonic()
