@@ -183,6 +183,7 @@ void HttpWorld::segment_for(End& end, const Segment& segment) {
   if (segment.flags & wire::Tcp::rst) return fail("a reset");
   end.stamp = segment.stamp;
   if (segment.flags & wire::Tcp::syn) {
+    if (end.state != State::opening) return void(++repeated_);
     end.expected = segment.sequence + 1;
     if (end.is_client) {
       end.state = State::open;
@@ -193,6 +194,10 @@ void HttpWorld::segment_for(End& end, const Segment& segment) {
   }
   if (!end.is_client && end.state == State::opening) end.state = State::open;
   if (segment.payload.empty() && !(segment.flags & wire::Tcp::fin)) return;
+  if (static_cast<std::int32_t>(segment.sequence - end.expected) < 0) {  // sent again
+    ++repeated_;
+    return send(end, wire::Tcp::ack, {});
+  }
   if (segment.sequence != end.expected) return fail("data out of order");
   end.expected += static_cast<std::uint32_t>(segment.payload.size());
   if (end.have + segment.payload.size() > end.data.size()) return fail("more data than a message has");

@@ -42,6 +42,7 @@ class HttpWorld final : public Port {
   std::uint64_t answered() const { return answered_; }
   std::uint64_t body_hash() const { return body_hash_; }  // summed over all answers' bodies
   const std::string& fault() const { return fault_; }
+  std::uint64_t repeated() const { return repeated_; }  // segments that the proxy sent again
   std::uint64_t frames_in() const { return frames_in_; }    // from the proxy
   std::uint64_t frames_out() const { return frames_out_; }  // to the proxy
 
@@ -88,7 +89,8 @@ class HttpWorld final : public Port {
   std::size_t outbox_head_ = 0;
   std::uint16_t next_port_ = source_low;
   std::uint32_t sequence_ = 1000;
-  std::uint64_t answered_ = 0, wanted_ = 0, asked_ = 0, body_hash_ = 0, frames_in_ = 0, frames_out_ = 0;
+  std::uint64_t answered_ = 0, wanted_ = 0, asked_ = 0, body_hash_ = 0, frames_in_ = 0, frames_out_ = 0,
+                repeated_ = 0;
   std::uint32_t now_ms_ = 0;
   std::string fault_;
 };

@@ -177,18 +177,16 @@ void new_flows(Ground& ground) {
   Driven driven;
   Nanos ahead{};
   for (unsigned sample = 0; sample <= ground.options.samples(); ++sample) {
-    const std::uint64_t back = port.returned(), opened = rig.counters().get(Counter::l4_flows_opened);
-    // Neighbours are stale after the jump in time: one packet for each backend is in the first thousand.
+    // Neighbours are unknown, or stale after the jump in time: a few packets to each, of which some die waiting.
     port.offer_in_order(1000);
     while (!port.done()) rig.turn(0, ahead, driven);
-    rig.turn(0, ahead, driven);
-    const std::uint64_t before = rig.counters().get(Counter::l4_flows_opened);
+    for (int i = 0; i < 10; ++i) rig.turn(0, ahead, driven);
+    const std::uint64_t back = port.returned(), before = rig.counters().get(Counter::l4_flows_opened);
     port.offer_in_order(flows - 1000, 1000);
     on_workers(1, [&](std::uint16_t) { driven = rig.drive(0, [&] { return port.done(); }, ahead); });
     const std::uint64_t made = rig.counters().get(Counter::l4_flows_opened) - before;
     demand(made == flows - 1000, port, fmt::format("new_flows: {} opened; {}", made, rig.drops()));
-    demand(port.returned() - back == flows, port, fmt::format("new_flows: lost packets: {}", rig.drops()));
-    demand(rig.counters().get(Counter::l4_flows_opened) - opened == flows, port, "new_flows");
+    demand(port.returned() - back == made, port, fmt::format("new_flows: lost packets: {}", rig.drops()));
     if (sample) figure.samples.push_back(rate(made, driven.busy_tsc));
     check_pass(port, "new_flows", [&] { rig.turn(0, ahead, driven); });
     port.forget();

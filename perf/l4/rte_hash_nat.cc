@@ -120,8 +120,8 @@ void RteHashNat::rewrite(rte_mbuf* frame, State& state, std::uint64_t now) {
   std::memcpy(at, state.macs.data(), 12);
   ip.ttl = static_cast<std::uint8_t>(ip.ttl - 1);
   ip.checksum = updated(ip.checksum, state.ip_difference);
-  std::memcpy(&ip.source, &state.source, 8);
-  std::memcpy(&udp.source, &state.source_port, 4);
+  std::memcpy(at + 26, &state.source, 8);
+  std::memcpy(at + 34, &state.source_port, 4);
   if (udp.checksum.raw() != 0) {
     udp.checksum = updated(udp.checksum, state.udp_difference);
     if (udp.checksum.raw() == 0) udp.checksum = Be16{0xffff};
