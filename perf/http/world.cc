@@ -113,10 +113,8 @@ void HttpWorld::offer(std::uint64_t requests) {
 
 void HttpWorld::react(Nanos now) {
   now_ms_ = static_cast<std::uint32_t>(now.millis());
-  if (outbox_head_ == outbox_.size()) {
-    outbox_.clear();
-    outbox_head_ = 0;
-  }
+  outbox_.erase(outbox_.begin(), outbox_.begin() + static_cast<std::ptrdiff_t>(outbox_head_));
+  outbox_head_ = 0;
   for (rte_mbuf* frame : inbox_) {
     ++frames_in_;
     read(frame);
