@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@ Process::Process(std::vector<std::string> command, const std::string& output, in
   words.push_back(nullptr);
   pid_ = fork();
   if (pid_ != 0) return;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // a run that gives up leaves no peer behind
   if (cpu >= 0) {
     cpu_set_t cpus;
     CPU_ZERO(&cpus);
