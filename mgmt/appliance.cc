@@ -114,7 +114,6 @@ std::expected<void, StartError> Appliance::open_files() {
 std::expected<void, StartError> Appliance::open_metrics() {
   if (config_.metrics_listen.empty()) return {};
   auto opened = MetricsServer::open(config_.metrics_listen, [this] {
-    const std::lock_guard lock{baselines_mutex_};
     return metrics_text(sources());
   });
   if (!opened)
@@ -237,7 +236,6 @@ void Appliance::write_access_lines() {
 }
 
 void Appliance::assigned(std::span<const ObjectRef> ids) {
-  const std::lock_guard lock{baselines_mutex_};
   baselines_.begin(*plane_, ids);
 }
 
@@ -262,7 +260,6 @@ bool Appliance::is_idle(const ObjectRef& id) {
 ReportSources Appliance::sources() { return {*plane_, *publisher_, baselines_, started_, draining_}; }
 
 Answer Appliance::handle(const fb::Request& request, flatbuffers::FlatBufferBuilder& builder) {
-  const std::lock_guard lock{baselines_mutex_};
   const auto report = [](fb::Result type, auto offset) { return Answer{fb::Outcome::ok, "", type, offset.Union()}; };
   switch (request.command_type()) {
     case fb::Command::Status: return report(fb::Result::StatusReport, report_status(builder, sources()));
@@ -284,7 +281,11 @@ Answer Appliance::handle(const fb::Request& request, flatbuffers::FlatBufferBuil
     case fb::Command::LogLevel: {
       constexpr LogSeverity levels[] = {LogSeverity::debug, LogSeverity::info, LogSeverity::warning,
                                         LogSeverity::error};
-      log_.set_level(levels[static_cast<std::size_t>(request.command_as_LogLevel()->level())]);
+      const auto level = static_cast<std::size_t>(request.command_as_LogLevel()->level());
+      // A verified buffer may hold any number where an enum stands.
+      if (level >= std::size(levels))
+        return {fb::Outcome::malformed, "this sluiced does not know the level", fb::Result::NONE, {}};
+      log_.set_level(levels[level]);
       return {};
     }
     default: return {fb::Outcome::unknown_command, "this sluiced does not know the command", fb::Result::NONE, {}};

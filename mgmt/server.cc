@@ -294,13 +294,17 @@ void Server::run_inline(Client& client, const fb::Request& request) {
     return say(client, request.id(), fb::Outcome::malformed, "the request has no command");
   if (request.command_type() > fb::Command::MAX)
     return say(client, request.id(), fb::Outcome::unknown_command, "this sluiced does not know the command");
-  flatbuffers::FlatBufferBuilder builder;
-  const Answer answer = handler_.handle(request, builder);
-  const auto text =
-      answer.message.empty() ? flatbuffers::Offset<flatbuffers::String>{} : builder.CreateString(answer.message);
-  builder.FinishSizePrefixed(
-      fb::CreateReply(builder, request.id(), answer.outcome, text, 0, answer.type, answer.result));
-  send(client, {builder.GetBufferPointer(), builder.GetBufferPointer() + builder.GetSize()});
+  try {
+    flatbuffers::FlatBufferBuilder builder;
+    const Answer answer = handler_.handle(request, builder);
+    const auto text =
+        answer.message.empty() ? flatbuffers::Offset<flatbuffers::String>{} : builder.CreateString(answer.message);
+    builder.FinishSizePrefixed(
+        fb::CreateReply(builder, request.id(), answer.outcome, text, 0, answer.type, answer.result));
+    send(client, {builder.GetBufferPointer(), builder.GetBufferPointer() + builder.GetSize()});
+  } catch (const std::exception& error) {
+    say(client, request.id(), fb::Outcome::failed, fmt::format("the node failed: {}", error.what()));
+  }
 }
 
 // `id` is 0 where the request is not verified yet.
@@ -314,7 +318,8 @@ void Server::run_apart(Client& client, std::uint64_t id, Bytes frame) {
       *reply = request ? do_policy_request(publisher_, *request)
                        : plain_reply(0, fb::Outcome::malformed, "not a Request buffer");
     } catch (const std::exception& error) {
-      *reply = plain_reply(request->id(), fb::Outcome::failed, fmt::format("the node failed: {}", error.what()));
+      *reply = plain_reply(request ? request->id() : 0, fb::Outcome::failed,
+                           fmt::format("the node failed: {}", error.what()));
     }
     return [this, client, reply, bad = !request] {
       Client* asker = find(client);
