@@ -34,7 +34,8 @@ sigset_t handled_signals() {
 
 std::expected<std::unique_ptr<Appliance>, StartError> Appliance::start(const NodeConfig& config, Log& log) {
   const auto topology = plan_topology(config, allowed_cpus());
-  if (!topology) return std::unexpected{StartError{ExitCode::usage, fmt::format("{}", fmt::join(topology.error().lines, "\n"))}};
+  if (!topology)
+    return std::unexpected{StartError{ExitCode::usage, fmt::format("{}", fmt::join(topology.error().lines, "\n"))}};
   for (const std::string& warning : topology->warnings) log.warning(warning);
 
   // Signals are for the loop alone: every thread made from here on has them blocked.
@@ -57,11 +58,13 @@ std::expected<std::unique_ptr<Appliance>, StartError> Appliance::start(const Nod
 
   std::vector<std::string> port_names;
   for (const PortSeat& port : node->plane_->ports()) port_names.push_back(port.name);
-  const Means means{node->plane_->libraries(), node->keyring_, node->databases_, NodeFacts{config.objects, port_names}, config.workers};
+  const Means means{node->plane_->libraries(), node->keyring_, node->databases_, NodeFacts{config.objects, port_names},
+                    config.workers};
   node->publisher_ = std::make_unique<Publisher>(means, DecodeLimits{}, node->plane_->qsbr(), *node, &*node->store_);
   std::vector<std::string> warnings;
   if (const auto restored = node->publisher_->restore(warnings); !restored)
-    for (const Fault& fault : restored.error()) log.error(fmt::format("stored policy: {}{}{}", fault.path, fault.path.empty() ? "" : ": ", fault.message));
+    for (const Fault& fault : restored.error())
+      log.error(fmt::format("stored policy: {}{}{}", fault.path, fault.path.empty() ? "" : ": ", fault.message));
   for (const std::string& warning : warnings) log.warning(fmt::format("stored policy: {}", warning));
 
   ServerOptions server{.path = config.control_socket, .group = config.control_group};
@@ -69,7 +72,8 @@ std::expected<std::unique_ptr<Appliance>, StartError> Appliance::start(const Nod
   if (!opened) return std::unexpected{StartError{ExitCode::running, opened.error()}};
   node->server_ = std::move(*opened);
   if (auto done = node->open_metrics(); !done) return std::unexpected{done.error()};
-  if (auto done = node->plane_->start_workers(node->publisher_->published()); !done) return std::unexpected{done.error()};
+  if (auto done = node->plane_->start_workers(node->publisher_->published()); !done)
+    return std::unexpected{done.error()};
 
   node->started_ = node->plane_->clock().now();
   node->epoll_ = epoll_create1(EPOLL_CLOEXEC);
@@ -84,8 +88,8 @@ std::expected<std::unique_ptr<Appliance>, StartError> Appliance::start(const Nod
   }
   if (auto done = node->give_up_rights(); !done) return std::unexpected{done.error()};
   const Publisher::Status status = node->publisher_->status();
-  log.info(fmt::format("sluiced {} ({}) runs: {} worker(s), {} port(s), policy generation {}", version_text(), commit_text(), config.workers,
-           node->plane_->ports().size(), status.generation));
+  log.info(fmt::format("sluiced {} ({}) runs: {} worker(s), {} port(s), policy generation {}", version_text(),
+                       commit_text(), config.workers, node->plane_->ports().size(), status.generation));
   sd_notify(0, "READY=1");
   return node;
 }
@@ -102,7 +106,8 @@ std::expected<void, StartError> Appliance::open_files() {
   std::error_code error;
   const std::filesystem::path folder = std::filesystem::path{config_.control_socket}.parent_path();
   if (!folder.empty()) std::filesystem::create_directories(folder, error);
-  if (error) return std::unexpected{StartError{ExitCode::state, fmt::format("{}: {}", folder.string(), error.message())}};
+  if (error)
+    return std::unexpected{StartError{ExitCode::state, fmt::format("{}: {}", folder.string(), error.message())}};
   return {};
 }
 
@@ -112,7 +117,9 @@ std::expected<void, StartError> Appliance::open_metrics() {
     const std::lock_guard lock{baselines_mutex_};
     return metrics_text(sources());
   });
-  if (!opened) return std::unexpected{StartError{opened.error().in_use ? ExitCode::running : ExitCode::usage, opened.error().text}};
+  if (!opened)
+    return std::unexpected{
+        StartError{opened.error().in_use ? ExitCode::running : ExitCode::usage, opened.error().text}};
   metrics_ = std::move(*opened);
   return {};
 }
@@ -121,7 +128,8 @@ std::expected<void, StartError> Appliance::open_metrics() {
 std::expected<void, StartError> Appliance::give_up_rights() {
   bool kernel_ports = false;
   for (const PortSeat& port : plane_->ports())
-    for (const char* driver : {"net_af_xdp", "net_af_packet", "net_tap", "net_pcap"}) kernel_ports |= port.device->driver() == driver;
+    for (const char* driver : {"net_af_xdp", "net_af_packet", "net_tap", "net_pcap"})
+      kernel_ports |= port.device->driver() == driver;
   if (auto done = confine(kernel_ports); !done) return std::unexpected{StartError{ExitCode::failed, done.error()}};
   return {};
 }
@@ -178,7 +186,8 @@ void Appliance::begin_drain(Nanos timeout, const char* why) {
   if (draining_) return;
   draining_ = true;
   drain_until_ = plane_->clock().now() + timeout;
-  log_.info(fmt::format("draining ({}): no new connections, at most {} s for the old ones", why, timeout.millis() / 1000));
+  log_.info(
+      fmt::format("draining ({}): no new connections, at most {} s for the old ones", why, timeout.millis() / 1000));
   sd_notify(0, "STATUS=draining");
   for (unsigned worker = 0; worker < config_.workers; ++worker)
     plane_->ask(worker, [](Pipeline& pipeline, Nanos now) { pipeline.drain(now); });
@@ -221,7 +230,8 @@ void Appliance::write_access_lines() {
   };
   for (const auto& seat : plane_->workers()) {
     AccessRecord record;
-    for (unsigned i = 0; i < 8192 && seat->access->pop(record); ++i) access_->write(record, plane_->clock().wall_ns(record.start), name);
+    for (unsigned i = 0; i < 8192 && seat->access->pop(record); ++i)
+      access_->write(record, plane_->clock().wall_ns(record.start), name);
   }
   access_->flush();
 }
@@ -240,7 +250,8 @@ void Appliance::publishing(const Policy& next) {
     permits.set_limit(cluster.id, static_cast<std::uint32_t>(ClusterPermit::requests), cluster.max_requests);
   }
   for (const policy::Listener& listener : next.routes->listeners)
-    plane_->listener_permits().set_limit(listener.id, 0, listener.max_connections ? listener.max_connections : Permit::unlimited);
+    plane_->listener_permits().set_limit(listener.id, 0,
+                                         listener.max_connections ? listener.max_connections : Permit::unlimited);
 }
 
 bool Appliance::is_idle(const ObjectRef& id) {
@@ -255,11 +266,14 @@ Answer Appliance::handle(const fb::Request& request, flatbuffers::FlatBufferBuil
   const auto report = [](fb::Result type, auto offset) { return Answer{fb::Outcome::ok, "", type, offset.Union()}; };
   switch (request.command_type()) {
     case fb::Command::Status: return report(fb::Result::StatusReport, report_status(builder, sources()));
-    case fb::Command::Stats: return report(fb::Result::StatsReport, report_stats(builder, sources(), *request.command_as_Stats()));
+    case fb::Command::Stats:
+      return report(fb::Result::StatsReport, report_stats(builder, sources(), *request.command_as_Stats()));
     case fb::Command::Services: return report(fb::Result::ServicesReport, report_services(builder, sources()));
-    case fb::Command::Flows: return report(fb::Result::FlowsReport, report_flows(builder, sources(), *request.command_as_Flows()));
+    case fb::Command::Flows:
+      return report(fb::Result::FlowsReport, report_flows(builder, sources(), *request.command_as_Flows()));
     case fb::Command::Connections:
-      return report(fb::Result::ConnectionsReport, report_connections(builder, sources(), *request.command_as_Connections()));
+      return report(fb::Result::ConnectionsReport,
+                    report_connections(builder, sources(), *request.command_as_Connections()));
     case fb::Command::TraceStart: return start_trace(*request.command_as_TraceStart());
     case fb::Command::TraceRead: return report(fb::Result::TraceReport, stories_.report(builder, *plane_));
     case fb::Command::Drain: {
@@ -268,7 +282,8 @@ Answer Appliance::handle(const fb::Request& request, flatbuffers::FlatBufferBuil
       return {};
     }
     case fb::Command::LogLevel: {
-      constexpr LogSeverity levels[] = {LogSeverity::debug, LogSeverity::info, LogSeverity::warning, LogSeverity::error};
+      constexpr LogSeverity levels[] = {LogSeverity::debug, LogSeverity::info, LogSeverity::warning,
+                                        LogSeverity::error};
       log_.set_level(levels[static_cast<std::size_t>(request.command_as_LogLevel()->level())]);
       return {};
     }
@@ -282,8 +297,11 @@ Answer Appliance::start_trace(const fb::TraceStart& request) {
   if (request.address() && request.address()->size()) {
     const std::string_view text = request.address()->string_view();
     if (const auto prefix = parse_prefix(text)) filter.one = *prefix;
-    else if (const auto address = parse_ip(text)) filter.one = Prefix{*address, static_cast<std::uint8_t>(address->is_v4() ? 32 : 128)};
-    else return {fb::Outcome::malformed, fmt::format("\"{}\" is neither an address nor a prefix", text), fb::Result::NONE, {}};
+    else if (const auto address = parse_ip(text))
+      filter.one = Prefix{*address, static_cast<std::uint8_t>(address->is_v4() ? 32 : 128)};
+    else
+      return {
+          fb::Outcome::malformed, fmt::format("\"{}\" is neither an address nor a prefix", text), fb::Result::NONE, {}};
   }
   stories_.clear();
   plane_->trace().watch(filter, plane_->qsbr());

@@ -45,7 +45,8 @@ class Page {
 void add_counters(Page& page, const ReportSources& from) {
   for (std::size_t i = 0; i < counter_count; ++i) {
     const CounterInfo& info = counter_info[i];
-    MetricFamily& family = page.family(metric_name(info), std::string{info.help}, is_gauge(info.unit) ? MetricType::Gauge : MetricType::Counter);
+    MetricFamily& family = page.family(metric_name(info), std::string{info.help},
+                                       is_gauge(info.unit) ? MetricType::Gauge : MetricType::Counter);
     for (std::size_t worker = 0; worker < from.plane.workers().size(); ++worker)
       Page::add(family, static_cast<double>(from.plane.workers()[worker]->counters.get(static_cast<Counter>(i))),
                 {{"worker", std::to_string(worker)}});
@@ -85,17 +86,21 @@ constexpr std::array told = {
     Told{Figure::bytes_out, "bytes_out_total", "Bytes towards the client's side"},
     Told{Figure::active_requests, "active_requests", "HTTP requests under way", MetricType::Gauge},
     Told{Figure::connections, "connections_total", "Connections; flows of an L4 service"},
-    Told{Figure::active_connections, "active_connections", "Connections open; flows of an L4 service", MetricType::Gauge},
-    Told{Figure::failures, "failures_total", "Failed connects, resets and timeouts of endpoints; requests answered by the node with 5xx"},
+    Told{Figure::active_connections, "active_connections", "Connections open; flows of an L4 service",
+         MetricType::Gauge},
+    Told{Figure::failures, "failures_total",
+         "Failed connects, resets and timeouts of endpoints; requests answered by the node with 5xx"},
 };
 
 void add_objects(Page& page, const std::string& kind, const std::vector<Object>& objects) {
   for (const Told& one : told) {
-    MetricFamily& family = page.family(fmt::format("sluice_{}_{}", kind, one.name), fmt::format("{}, by {}", one.help, kind), one.type);
-    for (const Object& object : objects) Page::add(family, static_cast<double>(object.figures.get(one.figure)), object.labels);
+    MetricFamily& family =
+        page.family(fmt::format("sluice_{}_{}", kind, one.name), fmt::format("{}, by {}", one.help, kind), one.type);
+    for (const Object& object : objects)
+      Page::add(family, static_cast<double>(object.figures.get(one.figure)), object.labels);
   }
-  MetricFamily& responses =
-      page.family(fmt::format("sluice_{}_responses_total", kind), fmt::format("HTTP answers by class, by {}", kind), MetricType::Counter);
+  MetricFamily& responses = page.family(fmt::format("sluice_{}_responses_total", kind),
+                                        fmt::format("HTTP answers by class, by {}", kind), MetricType::Counter);
   for (const Object& object : objects)
     for (unsigned group = 1; group <= 5; ++group) {
       Labels labels = object.labels;
@@ -104,7 +109,8 @@ void add_objects(Page& page, const std::string& kind, const std::vector<Object>&
       Page::add(responses, static_cast<double>(object.figures.get(figure)), std::move(labels));
     }
   MetricFamily& latency = page.family(fmt::format("sluice_{}_latency_seconds", kind),
-                                      fmt::format("From the request's first byte to the answer's last, by {}", kind), MetricType::Histogram);
+                                      fmt::format("From the request's first byte to the answer's last, by {}", kind),
+                                      MetricType::Histogram);
   for (const Object& object : objects) {
     if (object.figures.get(Figure::requests) == 0) continue;
     ClientMetric metric = latency_metric(object.figures);
@@ -116,16 +122,20 @@ void add_objects(Page& page, const std::string& kind, const std::vector<Object>&
 void add_objects(Page& page, const ReportSources& from, const Policy& policy) {
   const auto figures = [&](ObjectKind kind, std::uint32_t id) { return from.baselines.now(from.plane, kind, id); };
   std::vector<Object> listeners, routes, clusters, endpoints, services;
-  for (const auto& one : policy.routes->listeners) listeners.push_back({figures(ObjectKind::listener, one.id), {{"listener", one.name}}});
-  from.publisher.each_route(
-      [&](std::uint32_t id, const std::string& name) { routes.push_back({figures(ObjectKind::route, id), {{"route", name}}}); });
-  for (const auto& one : policy.clusters->clusters) clusters.push_back({figures(ObjectKind::cluster, one.id), {{"cluster", one.name}}});
+  for (const auto& one : policy.routes->listeners)
+    listeners.push_back({figures(ObjectKind::listener, one.id), {{"listener", one.name}}});
+  from.publisher.each_route([&](std::uint32_t id, const std::string& name) {
+    routes.push_back({figures(ObjectKind::route, id), {{"route", name}}});
+  });
+  for (const auto& one : policy.clusters->clusters)
+    clusters.push_back({figures(ObjectKind::cluster, one.id), {{"cluster", one.name}}});
   for (const auto& group : policy.endpoints->groups)
     if (group)
       for (const auto& one : group->endpoints)
         endpoints.push_back({figures(ObjectKind::endpoint, one.id),
                              {{"cluster", name_of(policy, ObjectKind::cluster, group->id)}, {"endpoint", one.name}}});
-  for (const auto& one : policy.routes->services) services.push_back({figures(ObjectKind::service, one.id), {{"service", one.name}}});
+  for (const auto& one : policy.routes->services)
+    services.push_back({figures(ObjectKind::service, one.id), {{"service", one.name}}});
   add_objects(page, "listener", listeners);
   add_objects(page, "route", routes);
   add_objects(page, "cluster", clusters);
@@ -137,7 +147,8 @@ void add_permits(Page& page, const ReportSources& from, const Policy& policy) {
   constexpr std::array kinds = {"connections", "pending", "requests"};
   static_assert(kinds.size() == static_cast<std::size_t>(ClusterPermit::count_));
   const Permit& clusters = from.plane.cluster_permits();
-  MetricFamily used{"sluice_cluster_permits_in_use", "What counts against a cluster's limits now", MetricType::Gauge, {}};
+  MetricFamily used{
+      "sluice_cluster_permits_in_use", "What counts against a cluster's limits now", MetricType::Gauge, {}};
   MetricFamily limits{"sluice_cluster_permits_limit", "A cluster's limits over the node", MetricType::Gauge, {}};
   for (const auto& cluster : policy.clusters->clusters)
     for (std::uint32_t kind = 0; kind < kinds.size(); ++kind) {
@@ -147,8 +158,8 @@ void add_permits(Page& page, const ReportSources& from, const Policy& policy) {
     }
   page.family(used.name, used.help, used.type) = used;
   page.family(limits.name, limits.help, limits.type) = limits;
-  MetricFamily& listeners =
-      page.family("sluice_listener_permits_in_use", "Connections that count against a listener's limit now", MetricType::Gauge);
+  MetricFamily& listeners = page.family("sluice_listener_permits_in_use",
+                                        "Connections that count against a listener's limit now", MetricType::Gauge);
   for (const auto& listener : policy.routes->listeners)
     Page::add(listeners, from.plane.listener_permits().in_use(listener.id, 0), {{"listener", listener.name}});
 }
@@ -159,15 +170,18 @@ void add_node(Page& page, const ReportSources& from) {
              {{"version", version_text()}, {"commit", commit_text()}, {"node", from.plane.config().name}});
   page.gauge("sluice_uptime_seconds", "Since the workers started", (from.plane.clock().now() - from.started).seconds());
   page.gauge("sluice_draining", "1: no new connections", from.draining ? 1 : 0);
-  page.gauge("sluice_policy_generation", "Of the running policy; 0: none applied yet", static_cast<double>(status.generation));
-  page.gauge("sluice_policy_applied_timestamp_seconds", "When it was applied", static_cast<double>(status.applied_unix_ms) / 1000);
+  page.gauge("sluice_policy_generation", "Of the running policy; 0: none applied yet",
+             static_cast<double>(status.generation));
+  page.gauge("sluice_policy_applied_timestamp_seconds", "When it was applied",
+             static_cast<double>(status.applied_unix_ms) / 1000);
   page.gauge("sluice_policy_stored", "1: the running policy is kept on disk", status.store_error.empty() ? 1 : 0);
   page.gauge("sluice_snapshots_alive", "Policies that some worker may still read", status.snapshots_alive);
   page.gauge("sluice_packet_buffers_free", "Packet buffers in the node's pool", from.plane.buffers().data_free());
   page.gauge("sluice_packet_slices_free", "Packet descriptors in the node's pool", from.plane.buffers().slices_free());
   page.gauge("sluice_workers", "Packet threads", static_cast<double>(from.plane.workers().size()));
   MetricFamily& up = page.family("sluice_port_up", "1: the port has its link", MetricType::Gauge);
-  for (const PortSeat& port : from.plane.ports()) Page::add(up, port.device->link_up() ? 1 : 0, {{"port", port.name}, {"driver", port.device->driver()}});
+  for (const PortSeat& port : from.plane.ports())
+    Page::add(up, port.device->link_up() ? 1 : 0, {{"port", port.name}, {"driver", port.device->driver()}});
 }
 
 }  // namespace

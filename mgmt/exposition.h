@@ -1,5 +1,6 @@
-// exposition.h - everything that can be counted, as Prometheus text: the workers' counters, the named objects of the running
-// policy, gauges of the node. Names, help and units of counters come from dataplane/base/counters.list.h. Management thread.
+// exposition.h - everything that can be counted, as Prometheus text: the workers' counters, the named objects of the
+// running policy, gauges of the node. Names, help and units of counters come from dataplane/base/counters.list.h.
+// Management thread.
 #pragma once
 
 #include <string>

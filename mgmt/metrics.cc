@@ -43,19 +43,21 @@ SocketAddress socket_address(const Endpoint& at) {
   return result;
 }
 
-std::string response(std::string_view status, std::string_view type, std::string_view body, bool with_body, std::string_view more = "") {
-  return fmt::format("HTTP/1.1 {}\r\nContent-Type: {}\r\nContent-Length: {}\r\n{}Connection: close\r\n\r\n{}", status, type, body.size(), more,
-                     with_body ? body : std::string_view{});
+std::string response(std::string_view status, std::string_view type, std::string_view body, bool with_body,
+                     std::string_view more = "") {
+  return fmt::format("HTTP/1.1 {}\r\nContent-Type: {}\r\nContent-Length: {}\r\n{}Connection: close\r\n\r\n{}", status,
+                     type, body.size(), more, with_body ? body : std::string_view{});
 }
 
 }  // namespace
 
-std::expected<std::unique_ptr<MetricsServer>, MetricsServer::OpenError> MetricsServer::open(const std::string& listen,
-                                                                                            std::function<std::string()> page) {
+std::expected<std::unique_ptr<MetricsServer>, MetricsServer::OpenError> MetricsServer::open(
+    const std::string& listen, std::function<std::string()> page) {
   const auto at = parse_endpoint(listen);
   if (!at) return std::unexpected{OpenError{false, fmt::format("metrics: \"{}\" is not ADDRESS:PORT", listen)}};
   const auto fail = [&](int error) {
-    return std::unexpected{OpenError{error == EADDRINUSE, fmt::format("metrics: cannot listen on {}: {}", listen, std::strerror(error))}};
+    return std::unexpected{
+        OpenError{error == EADDRINUSE, fmt::format("metrics: cannot listen on {}: {}", listen, std::strerror(error))}};
   };
   std::unique_ptr<MetricsServer> server{new MetricsServer{std::move(page)}};
   const SocketAddress address = socket_address(*at);
@@ -63,11 +65,13 @@ std::expected<std::unique_ptr<MetricsServer>, MetricsServer::OpenError> MetricsS
   if (server->listener_ < 0) return fail(errno);
   const int on = 1;
   setsockopt(server->listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (bind(server->listener_, reinterpret_cast<const sockaddr*>(&address.storage), address.size) != 0) return fail(errno);
+  if (bind(server->listener_, reinterpret_cast<const sockaddr*>(&address.storage), address.size) != 0)
+    return fail(errno);
   if (::listen(server->listener_, clients_max) != 0) return fail(errno);
   server->epoll_ = epoll_create1(EPOLL_CLOEXEC);
   epoll_event event{.events = EPOLLIN, .data = {.ptr = nullptr}};
-  if (server->epoll_ < 0 || epoll_ctl(server->epoll_, EPOLL_CTL_ADD, server->listener_, &event) != 0) return fail(errno);
+  if (server->epoll_ < 0 || epoll_ctl(server->epoll_, EPOLL_CTL_ADD, server->listener_, &event) != 0)
+    return fail(errno);
   return server;
 }
 
@@ -81,7 +85,8 @@ std::uint16_t MetricsServer::port() const {
   sockaddr_storage at{};
   socklen_t size = sizeof at;
   if (getsockname(listener_, reinterpret_cast<sockaddr*>(&at), &size) != 0) return 0;
-  return ntohs(at.ss_family == AF_INET ? reinterpret_cast<sockaddr_in&>(at).sin_port : reinterpret_cast<sockaddr_in6&>(at).sin6_port);
+  return ntohs(at.ss_family == AF_INET ? reinterpret_cast<sockaddr_in&>(at).sin_port
+                                       : reinterpret_cast<sockaddr_in6&>(at).sin6_port);
 }
 
 void MetricsServer::step() {
@@ -92,7 +97,8 @@ void MetricsServer::step() {
   for (int i = 0; i < n; ++i) {
     auto* client = static_cast<Client*>(events[static_cast<std::size_t>(i)].data.ptr);
     if (!client) arrived = true;
-    else if (!serve(*client, now)) client->began = Time::min();  // gone below: others of this round may not lose their place
+    else if (!serve(*client, now))
+      client->began = Time::min();  // gone below: others of this round may not lose their place
   }
   for (auto each = clients_.begin(); each != clients_.end();) {
     const auto client = each++;
@@ -128,7 +134,8 @@ bool MetricsServer::serve(Client& client, Time now) {
     epoll_event event{.events = EPOLLOUT, .data = {.ptr = &client}};
     epoll_ctl(epoll_, EPOLL_CTL_MOD, client.fd, &event);
   }
-  const ssize_t n = send(client.fd, client.answer.data() + client.sent, client.answer.size() - client.sent, MSG_NOSIGNAL);
+  const ssize_t n =
+      send(client.fd, client.answer.data() + client.sent, client.answer.size() - client.sent, MSG_NOSIGNAL);
   if (n < 0) return errno == EAGAIN || errno == EINTR;
   client.sent += static_cast<std::size_t>(n);
   return client.sent < client.answer.size();

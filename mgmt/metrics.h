@@ -1,7 +1,7 @@
-// metrics.h - a small HTTP/1.1 listener of the kernel for one page: GET /metrics. For Prometheus on the node's management
-// side; nothing of it touches the data plane. Lives in the epoll of the management thread and waits for nobody: heads are
-// at most 8 KiB, clients at most 32 (the oldest makes way for a new one), each has 10 s in all; the connection closes
-// after the answer. The page is made at most five times a second, however often it is asked for.
+// metrics.h - a small HTTP/1.1 listener of the kernel for one page: GET /metrics. For Prometheus on the node's
+// management side; nothing of it touches the data plane. Lives in the epoll of the management thread and waits for
+// nobody: heads are at most 8 KiB, clients at most 32 (the oldest makes way for a new one), each has 10 s in all; the
+// connection closes after the answer. The page is made at most five times a second, however often it is asked for.
 #pragma once
 
 #include <chrono>
@@ -23,7 +23,8 @@ class MetricsServer {
     std::string text;     // one line, names the address
   };
   // `listen` is "127.0.0.1:9090" or "[::1]:9090"; port 0 takes any. `page` makes the text.
-  static std::expected<std::unique_ptr<MetricsServer>, OpenError> open(const std::string& listen, std::function<std::string()> page);
+  static std::expected<std::unique_ptr<MetricsServer>, OpenError> open(const std::string& listen,
+                                                                       std::function<std::string()> page);
   ~MetricsServer();
   MetricsServer(const MetricsServer&) = delete;
   MetricsServer& operator=(const MetricsServer&) = delete;
@@ -40,8 +41,8 @@ class MetricsServer {
   struct Client {
     int fd;
     Time began;
-    std::string head;      // what has come of the request
-    std::string answer;    // empty: not made yet
+    std::string head;    // what has come of the request
+    std::string answer;  // empty: not made yet
     std::size_t sent = 0;
   };
   using Clients = std::list<Client>;

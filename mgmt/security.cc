@@ -68,36 +68,170 @@ bool has_more(pid_t thread) {
 using Filter = std::unique_ptr<void, void (*)(scmp_filter_ctx)>;
 
 // The packet path (AF_XDP and AF_PACKET wake the kernel), the management loop, the policy thread, and leaving.
-constexpr std::array allowed = {
-    "accept4", "access", "arch_prctl", "bind", "brk", "clock_getres", "clock_gettime", "clock_nanosleep", "close", "connect", "dup",
-    "epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_wait", "eventfd2", "exit", "exit_group", "faccessat", "faccessat2", "fchmod",
-    "fcntl", "fdatasync", "flock", "fstat", "fstatfs", "fsync", "ftruncate", "futex", "get_mempolicy", "getcpu", "getcwd", "getdents64",
-    "getegid", "geteuid", "getgid", "getpeername", "getpid", "getppid", "getrandom", "getrlimit", "getrusage", "getsockname",
-    "getsockopt", "gettid", "gettimeofday", "getuid", "ioctl", "link", "linkat", "listen", "lseek", "lstat", "madvise", "membarrier",
-    "mkdir", "mkdirat", "mlock", "mremap", "munlock", "munmap", "nanosleep", "newfstatat", "open", "openat", "pipe2", "poll", "ppoll",
-    "prctl", "pread64", "preadv", "prlimit64", "pwrite64", "pwritev", "read", "readlink", "readlinkat", "readv", "recvfrom",
-    "recvmmsg", "recvmsg", "rename", "renameat", "renameat2", "restart_syscall", "rmdir", "rseq", "rt_sigaction", "rt_sigpending",
-    "rt_sigprocmask", "rt_sigreturn", "rt_sigsuspend", "rt_sigtimedwait", "sched_get_priority_max", "sched_get_priority_min",
-    "sched_getaffinity", "sched_getparam", "sched_getscheduler", "sched_setaffinity", "sched_yield", "select", "pselect6", "sendmmsg",
-    "sendmsg", "sendto", "set_robust_list", "set_tid_address", "setsockopt", "shutdown", "sigaltstack", "stat", "statfs", "statx",
-    "sysinfo", "tgkill", "timerfd_create", "timerfd_gettime", "timerfd_settime", "umask", "uname", "unlink", "unlinkat", "write",
-    "writev"};
+constexpr std::array allowed = {"accept4",
+                                "access",
+                                "arch_prctl",
+                                "bind",
+                                "brk",
+                                "clock_getres",
+                                "clock_gettime",
+                                "clock_nanosleep",
+                                "close",
+                                "connect",
+                                "dup",
+                                "epoll_create1",
+                                "epoll_ctl",
+                                "epoll_pwait",
+                                "epoll_wait",
+                                "eventfd2",
+                                "exit",
+                                "exit_group",
+                                "faccessat",
+                                "faccessat2",
+                                "fchmod",
+                                "fcntl",
+                                "fdatasync",
+                                "flock",
+                                "fstat",
+                                "fstatfs",
+                                "fsync",
+                                "ftruncate",
+                                "futex",
+                                "get_mempolicy",
+                                "getcpu",
+                                "getcwd",
+                                "getdents64",
+                                "getegid",
+                                "geteuid",
+                                "getgid",
+                                "getpeername",
+                                "getpid",
+                                "getppid",
+                                "getrandom",
+                                "getrlimit",
+                                "getrusage",
+                                "getsockname",
+                                "getsockopt",
+                                "gettid",
+                                "gettimeofday",
+                                "getuid",
+                                "ioctl",
+                                "link",
+                                "linkat",
+                                "listen",
+                                "lseek",
+                                "lstat",
+                                "madvise",
+                                "membarrier",
+                                "mkdir",
+                                "mkdirat",
+                                "mlock",
+                                "mremap",
+                                "munlock",
+                                "munmap",
+                                "nanosleep",
+                                "newfstatat",
+                                "open",
+                                "openat",
+                                "pipe2",
+                                "poll",
+                                "ppoll",
+                                "prctl",
+                                "pread64",
+                                "preadv",
+                                "prlimit64",
+                                "pwrite64",
+                                "pwritev",
+                                "read",
+                                "readlink",
+                                "readlinkat",
+                                "readv",
+                                "recvfrom",
+                                "recvmmsg",
+                                "recvmsg",
+                                "rename",
+                                "renameat",
+                                "renameat2",
+                                "restart_syscall",
+                                "rmdir",
+                                "rseq",
+                                "rt_sigaction",
+                                "rt_sigpending",
+                                "rt_sigprocmask",
+                                "rt_sigreturn",
+                                "rt_sigsuspend",
+                                "rt_sigtimedwait",
+                                "sched_get_priority_max",
+                                "sched_get_priority_min",
+                                "sched_getaffinity",
+                                "sched_getparam",
+                                "sched_getscheduler",
+                                "sched_setaffinity",
+                                "sched_yield",
+                                "select",
+                                "pselect6",
+                                "sendmmsg",
+                                "sendmsg",
+                                "sendto",
+                                "set_robust_list",
+                                "set_tid_address",
+                                "setsockopt",
+                                "shutdown",
+                                "sigaltstack",
+                                "stat",
+                                "statfs",
+                                "statx",
+                                "sysinfo",
+                                "tgkill",
+                                "timerfd_create",
+                                "timerfd_gettime",
+                                "timerfd_settime",
+                                "umask",
+                                "uname",
+                                "unlink",
+                                "unlinkat",
+                                "write",
+                                "writev"};
 
 // Only to take an XDP program off its link when the port closes.
 constexpr std::array allowed_for_kernel_ports = {"bpf"};
 
 // No part of Sluice has a use for these, ever.
-constexpr std::array deadly = {
-    "add_key", "chroot", "delete_module", "execve", "execveat", "finit_module", "fork", "init_module", "kexec_file_load", "kexec_load",
-    "keyctl", "mount", "move_mount", "open_by_handle_at", "pivot_root", "process_vm_readv", "process_vm_writev", "ptrace", "reboot",
-    "request_key", "setns", "swapoff", "swapon", "umount2", "unshare", "userfaultfd", "vfork"};
+constexpr std::array deadly = {"add_key",
+                               "chroot",
+                               "delete_module",
+                               "execve",
+                               "execveat",
+                               "finit_module",
+                               "fork",
+                               "init_module",
+                               "kexec_file_load",
+                               "kexec_load",
+                               "keyctl",
+                               "mount",
+                               "move_mount",
+                               "open_by_handle_at",
+                               "pivot_root",
+                               "process_vm_readv",
+                               "process_vm_writev",
+                               "ptrace",
+                               "reboot",
+                               "request_key",
+                               "setns",
+                               "swapoff",
+                               "swapon",
+                               "umount2",
+                               "unshare",
+                               "userfaultfd",
+                               "vfork"};
 
 int number(const char* name) { return seccomp_syscall_resolve_name(name); }
 
 bool add_arguments(scmp_filter_ctx filter) {
   int error = 0;
   const auto rule = [&](const char* name, std::initializer_list<scmp_arg_cmp> arguments) {
-    error |= seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, number(name), static_cast<unsigned>(arguments.size()), arguments.begin());
+    error |= seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, number(name), static_cast<unsigned>(arguments.size()),
+                                    arguments.begin());
   };
   // Memory is written or run, never both.
   for (const char* name : {"mmap", "mprotect"}) {
@@ -110,7 +244,8 @@ bool add_arguments(scmp_filter_ctx filter) {
   rule("socket", {SCMP_A0(SCMP_CMP_EQ, AF_UNIX)});
   rule("socket", {SCMP_A0(SCMP_CMP_EQ, AF_NETLINK)});
   for (const int family : {AF_INET, AF_INET6})
-    rule("socket", {SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(family)), SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, SOCK_DGRAM)});
+    rule("socket",
+         {SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(family)), SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, SOCK_DGRAM)});
   // glibc falls back to clone, whose flags a filter can see.
   error |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), number("clone3"), 0);
   return error == 0;
@@ -123,9 +258,11 @@ std::expected<void, std::string> load_filter(bool kernel_ports) {
   error |= seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_LOG, 1);
   for (const char* name : allowed) error |= seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, number(name), 0);
   if (kernel_ports)
-    for (const char* name : allowed_for_kernel_ports) error |= seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, number(name), 0);
+    for (const char* name : allowed_for_kernel_ports)
+      error |= seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, number(name), 0);
   for (const char* name : deadly) error |= seccomp_rule_add(filter.get(), SCMP_ACT_KILL_PROCESS, number(name), 0);
-  if (error || !add_arguments(filter.get())) return std::unexpected{"the list of system calls does not fit this libseccomp"};
+  if (error || !add_arguments(filter.get()))
+    return std::unexpected{"the list of system calls does not fit this libseccomp"};
   if (const int loaded = seccomp_load(filter.get()); loaded != 0)
     return std::unexpected{fmt::format("the kernel takes no seccomp filter: {}", std::strerror(-loaded))};
   return {};
@@ -160,12 +297,14 @@ std::expected<void, std::string> drop_capabilities(std::span<const int> keep) {
   for (const pid_t thread : threads())
     if (syscall(SYS_tgkill, getpid(), thread, signal) == 0) ++asked;
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds{5};
-  while (done < asked && std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  while (done < asked && std::chrono::steady_clock::now() < until)
+    std::this_thread::sleep_for(std::chrono::milliseconds{1});
   const bool all = done >= asked && failed == 0 && asked > 0;
   sigaction(signal, &before, nullptr);
   if (!all) return std::unexpected{fmt::format("capabilities: {} of {} threads gave them up", done - failed, asked)};
   for (const pid_t thread : threads())
-    if (has_more(thread)) return std::unexpected{fmt::format("capabilities: thread {} keeps more than it should", thread)};
+    if (has_more(thread))
+      return std::unexpected{fmt::format("capabilities: thread {} keeps more than it should", thread)};
   return {};
 }
 
