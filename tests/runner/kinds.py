@@ -86,7 +86,7 @@ def fuzz(build, jobs):
     seconds = max(2, FUZZ_SECONDS * jobs // max(1, len(names)))
     for name in names:
         command = [build.program(f"tests/fuzz/fuzz_{name}"), f"-max_total_time={min(seconds, 15)}", "-timeout=10",
-                   "-rss_limit_mb=4096", "-print_final_stats=1", f"-artifact_prefix={build.folder}/{name}-",
+                   "-rss_limit_mb=4096", "-print_funcs=0", "-print_final_stats=1", f"-artifact_prefix={build.folder}/{name}-",
                    "{scratch}/found"]
         kept = f"tests/fuzz/corpus/{name}"
         if os.path.isdir(kept):

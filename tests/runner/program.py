@@ -50,9 +50,14 @@ def signal_quietly(pid, number):
         pass
 
 
+GRACE = 1.0  # seconds in which a helper process may follow the program that it served (a symboliser at the end of a pipe)
+
+
 def end_session(session):
-    """Ends what runs in a session: politely, then not. Returns what was there."""
-    members = session_members(session)
+    """Ends what still runs in a session after a moment: politely, then not. Returns what was there."""
+    until = time.monotonic() + GRACE
+    while (members := session_members(session)) and time.monotonic() < until:
+        time.sleep(0.02)
     for number in (signal.SIGTERM, signal.SIGKILL):
         for pid, _ in session_members(session):
             signal_quietly(pid, number)
