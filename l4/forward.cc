@@ -149,9 +149,8 @@ bool Forwarder::revoked(Flow& flow, const Services& services) const {
 
 Flow* Forwarder::open(Packet& packet, const FlowKey& key, Turn& turn) {
   const auto match = turn.services.find(key.destination, key.destination_port, key.protocol);
-  if (!match) {  // for a SNAT port that no flow has
-    counters_.add(Counter::drop_no_flow);
-    reject(std::move(packet), Rejection::no_flow, turn.out);
+  if (!match) {
+    reject(std::move(packet), Rejection::not_ours, turn.out);
     return nullptr;
   }
   const Service& service = *match->service;

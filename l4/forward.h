@@ -20,8 +20,8 @@
 namespace sluice {
 
 // Why a packet could not be forwarded, where its sender should be told: TCP by a reset (the stack's), UDP by port
-// unreachable, hop_limit by time exceeded.
-enum class Rejection : std::uint8_t { no_flow, no_backend, hop_limit };
+// unreachable, hop_limit by time exceeded. not_ours: for a SNAT port that no flow has; the kernel may speak from it.
+enum class Rejection : std::uint8_t { no_flow, no_backend, hop_limit, not_ours };
 
 // What became of a burst. Packets start at their IP header, checksums final.
 struct Forwarded {

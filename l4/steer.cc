@@ -31,6 +31,11 @@ Decision steer_flow(const FlowKey& key, std::uint32_t hash, PortId ingress, bool
     owner = owner_of_port(key.destination_port, tables.workers);
     if (*use == LocalUse::snat) lane = Lane::forward;
     else if (tcp) lane = Lane::local;
+    // The kernel may have a server or a client on such a port: only what TCP knows is ours. (SNAT: the flow table
+    // tells.)
+    if (lane == Lane::local && tables.exception_port && tables.connections && (handed_off || owner == tables.self) &&
+        !tables.connections->has(key))
+      return unclaimed(key.destination, use, tables);
   } else {
     if (tables.exceptions && !tables.exceptions->empty()) owner = tables.exceptions->find(key).value_or(owner);
     const auto listener = tcp ? tables.listeners.match(key.destination, key.destination_port, ingress) : std::nullopt;

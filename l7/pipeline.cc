@@ -170,6 +170,10 @@ void Pipeline::forward(std::span<Packet> burst, Nanos now) {
 void Pipeline::reject(Forwarded::Rejected& rejected, Nanos now) {
   if (rejected.why == Rejection::hop_limit)
     return host_.refuse(std::move(rejected.packet), IcmpError::time_exceeded, 0, now);
+  if (rejected.why == Rejection::not_ours) {
+    if (has_exception_ports_) return to_exception(std::move(rejected.packet), now);
+    deps_.counters.add(Counter::drop_no_flow);
+  }
   if (rejected.packet.meta().protocol == Protocol::tcp) return tcp_.input(std::move(rejected.packet), now);
   host_.refuse(std::move(rejected.packet), IcmpError::port_unreachable, 0, now);
 }

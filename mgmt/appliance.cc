@@ -58,8 +58,9 @@ std::expected<std::unique_ptr<Appliance>, StartError> Appliance::start(const Nod
 
   std::vector<std::string> port_names;
   for (const PortSeat& port : node->plane_->ports()) port_names.push_back(port.name);
-  const Means means{node->plane_->libraries(), node->keyring_, node->databases_, NodeFacts{config.objects, port_names},
-                    config.workers};
+  const auto speaks = node->plane_->addresses().ranges();
+  const Means means{node->plane_->libraries(), node->keyring_, node->databases_,
+                    NodeFacts{config.objects, port_names, {speaks.begin(), speaks.end()}}, config.workers};
   node->publisher_ = std::make_unique<Publisher>(means, DecodeLimits{}, node->plane_->qsbr(), *node, &*node->store_);
   std::vector<std::string> warnings;
   if (const auto restored = node->publisher_->restore(warnings); !restored)

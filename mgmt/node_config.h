@@ -69,7 +69,7 @@ struct NodeConfig {
   std::vector<PortConfig> ports;
   std::vector<RouteConfig> routes;
   SourceConfig upstream{{}, {32768, 65535}};
-  SourceConfig snat{{}, {1024, 32767}};
+  SourceConfig snat{{}, {10000, 32767}};
 
   std::string control_socket = "/run/sluice/sluice.sock";
   std::string control_group = "sluice";

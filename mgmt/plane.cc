@@ -50,6 +50,8 @@ std::expected<std::unique_ptr<Plane>, StartError> Plane::open(const NodeConfig& 
   plane->clock_->sync_wall();
   plane->qsbr_ = std::make_unique<Qsbr>(config.workers);
   plane->libraries_ = std::make_unique<tls::Libraries>(config.workers + config.handshake_cores);
+  plane->helpers_ = std::make_unique<HandshakeHelpers>(
+      config.workers, config.handshake_cores, tls::SessionsConfig{}.patience, topology.helper_cpus, *plane->clock_);
   plane->buffers_ = std::make_unique<Buffers>("sluice", plan->data, plan->slices, pool_cache, -1);
   if (!plane->buffers_->ok())
     return std::unexpected{StartError{ExitCode::memory, fmt::format("packet buffers do not fit into {} MiB: {}",
@@ -240,6 +242,7 @@ std::expected<void, StartError> Plane::start_workers(const Published<Policy>& po
                             .policy = policy};
     seat.pipeline = std::make_unique<Pipeline>(pipeline_config(worker, secret), deps, std::move(bindings),
                                                Rng{random_bytes<std::uint64_t>()}, clock_->now());
+    if (const auto lines = helpers_->lines(worker); !lines.empty()) seat.pipeline->tls().use_helpers(lines);
     if (worker == 0) seat.pipeline->announce();
   }
   for (std::uint16_t worker = 0; worker < config_.workers; ++worker) {
@@ -272,6 +275,7 @@ std::expected<void, StartError> Plane::start_workers(const Published<Policy>& po
 void Plane::stop_workers() {
   stop_ = true;
   for (auto& seat : workers_) seat->thread.reset();
+  if (helpers_) helpers_->stop();
 }
 
 bool Plane::ask(unsigned worker, std::function<void(Pipeline&, Nanos)> run, Nanos patience) {

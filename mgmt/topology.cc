@@ -56,6 +56,11 @@ std::expected<Topology, TopologyErrors> plan_topology(const NodeConfig& config, 
   for (const WorkerPlace& worker : topology.workers)
     if (worker.cpu >= 0 && !used.insert(worker.cpu).second)
       topology.warnings.push_back(fmt::format("CPU {} is shared by several workers", worker.cpu));
+  for (const int cpu : cpus)
+    if (!used.contains(cpu)) topology.helper_cpus.push_back(cpu);
+  if (config.handshake_cores > topology.helper_cpus.size())
+    topology.warnings.push_back(fmt::format("node.handshake_cores: {} threads, and {} CPUs without a worker",
+                                            config.handshake_cores, topology.helper_cpus.size()));
   if (used.size() >= cpus.size() || used.contains(topology.management_cpu))
     topology.warnings.push_back("the management thread has no CPU of its own");
 
@@ -94,6 +99,9 @@ std::string to_text(const Topology& topology, const NodeConfig& config) {
                   topology.management_cpu < 0 ? "any CPU" : fmt::format("CPU {}", topology.management_cpu));
   for (std::size_t i = 0; i < topology.workers.size(); ++i)
     text += fmt::format("  worker {:<5} CPU {}\n", i, topology.workers[i].cpu);
+  if (config.handshake_cores)
+    text += fmt::format("  handshakes   {} thread(s), CPU {}\n", config.handshake_cores,
+                        topology.helper_cpus.empty() ? "any" : fmt::format("{}", fmt::join(topology.helper_cpus, " ")));
   for (std::size_t i = 0; i < topology.ports.size(); ++i) {
     const PortPlace& port = topology.ports[i];
     text += fmt::format("  port {:<7} {:<16} {}{}\n", i, port.name, port.device,

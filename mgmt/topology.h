@@ -24,6 +24,7 @@ struct PortPlace {
 struct Topology {
   int management_cpu = -1;
   std::vector<WorkerPlace> workers;
+  std::vector<int> helper_cpus;       // where handshake helpers may run: the CPUs of no worker; empty: anywhere
   std::vector<PortPlace> ports;       // by PortId: those of the node file first, exception ports behind them
   std::vector<std::string> warnings;  // what works, but probably not as meant
 };

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "l4/local_addresses.h"
 #include "l7/policy.h"
 #include "mgmt/spec.h"
 
@@ -16,6 +17,7 @@ namespace sluice::mgmt {
 struct NodeFacts {
   policy::ObjectLimits limits;
   std::vector<std::string> ports;  // names of the node's ports, by port number
+  std::vector<LocalRange> speaks;  // ports of the node's addresses that it speaks from: no listener can have them
 };
 
 struct Verdict {

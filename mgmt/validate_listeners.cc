@@ -37,6 +37,25 @@ void addresses(Rules& rules, const std::vector<std::string>& given, const Path& 
   for (std::size_t i = 0; i < given.size(); ++i) address(rules, given[i], list[i]);
 }
 
+// An address of a listener that is one host, not a network.
+std::optional<IpAddress> single_address(const std::string& given) {
+  if (const auto ip = parse_ip(given)) return *ip;
+  const auto prefix = parse_prefix(given);
+  if (prefix && prefix->length == (prefix->address.is_v4() ? 32 : 128)) return prefix->address;
+  return std::nullopt;
+}
+
+// What comes for a port that the node speaks from belongs to its own connections, before any listener.
+void spoken_ports(Rules& rules, const spec::Listener& listener, PortRange ports, const Path& path) {
+  for (std::size_t i = 0; i < listener.addresses.size(); ++i)
+    for (const LocalRange& range : rules.node.speaks)
+      if (single_address(listener.addresses[i]) == range.address && range.ports.first <= ports.last &&
+          ports.first <= range.ports.last)
+        rules.fault(path / "port", "the node speaks from ports {} to {} of {} ({}.ports of the node file)",
+                    range.ports.first, range.ports.last, listener.addresses[i],
+                    range.use == LocalUse::snat ? "snat" : "upstream");
+}
+
 bool is_server_name(std::string_view name) {
   if (name.starts_with("*.")) name.remove_prefix(2);
   if (name.empty() || name.size() > 253 || name.starts_with('.') || name.ends_with('.')) return false;
@@ -113,9 +132,10 @@ void Rules::listeners() {
     const Path path = list[i];
     unique_name(names.listeners, listener.name, i, list);
     addresses(*this, listener.addresses, path / "addresses");
+    const auto ports = port_range(listener.port, listener.last_port, false);
     if (listener.port == 0) fault(path / "port", "a port is needed");
-    else if (!port_range(listener.port, listener.last_port, false))
-      fault(path / "last_port", "{} is below port {}", listener.last_port, listener.port);
+    else if (!ports) fault(path / "last_port", "{} is below port {}", listener.last_port, listener.port);
+    else spoken_ports(*this, listener, {ports->first, ports->second}, path);
     if (!listener.ingress_port.empty() && std::ranges::find(node.ports, listener.ingress_port) == node.ports.end())
       fault(path / "ingress_port", "the node has no port \"{}\"; it has: {}", listener.ingress_port,
             fmt::join(node.ports, ", "));

@@ -42,7 +42,7 @@ class Forward : public testing::Test {
   }
   static std::string told(Forwarded& out) {
     if (out.rejected_count) {
-      constexpr const char* names[] = {"no flow", "no backend", "hop limit"};
+      constexpr const char* names[] = {"no flow", "no backend", "hop limit", "not ours"};
       return names[static_cast<std::size_t>(out.rejected[0].why)];
     }
     return out.count ? test::text_of_ip(out.packets[0].bytes()) : "";
@@ -93,8 +93,8 @@ TEST_F(Forward, PacketsOfOneFlowInOneBurstShareIt) {
 TEST_F(Forward, WhatHasNoFlowIsTold) {
   EXPECT_EQ(send("ip4 10.0.0.1 > 192.0.2.10 | tcp 1234 > 80 A"), "no flow");
   EXPECT_EQ(send("ip4 10.0.0.1 > 192.0.2.10 | tcp 1234 > 80 SA"), "no flow");
-  EXPECT_EQ(send("ip4 10.1.0.5 > 192.0.2.1 | tcp 8080 > 30001 SA"), "no flow");
-  EXPECT_EQ(send("ip4 10.1.0.5 > 192.0.2.1 | udp 8080 > 30001"), "no flow");
+  EXPECT_EQ(send("ip4 10.1.0.5 > 192.0.2.1 | tcp 8080 > 30001 SA"), "not ours");
+  EXPECT_EQ(send("ip4 10.1.0.5 > 192.0.2.1 | udp 8080 > 30001"), "not ours");
   EXPECT_EQ(send("ip4 10.0.0.1 > 192.0.2.10 ttl=1 | tcp 1234 > 80 S"), "hop limit");
   EXPECT_EQ(forwarder_->flows().size(), 0u);
   services_ = services({});

@@ -148,6 +148,21 @@ TEST_F(Steer, AConnectionOutlivesItsListener) {
   EXPECT_EQ(lane("ip4 10.1.0.5 > 203.0.113.50 | tcp 80 > 4445 A"), Lane::drop);
 }
 
+// The kernel's own connections use ports that we speak from too.
+TEST_F(Steer, WithAnExceptionPortOnlyKnownUpstreamSegmentsAreOurs) {
+  const OneConnection one;
+  tables_.connections = &one;
+  addresses_ =
+      *LocalAddresses::compile({}, std::array{LocalRange{*parse_ip("192.0.2.1"), {4000, 4999}, LocalUse::upstream}});
+  EXPECT_EQ(lane("ip4 10.1.0.5 > 192.0.2.1 | tcp 80 > 4445 A"), Lane::local) << "TCP answers with a reset";
+  tables_.exception_port = true;
+  EXPECT_EQ(lane("ip4 10.1.0.5 > 192.0.2.1 | tcp 80 > 4444 A"), Lane::local);
+  EXPECT_EQ(lane("ip4 10.1.0.5 > 192.0.2.1 | tcp 80 > 4445 A"), Lane::exception);
+  EXPECT_EQ(lane("ip4 10.1.0.5 > 192.0.2.1 | udp 53 > 4445"), Lane::exception);
+  tables_.workers = 2;
+  EXPECT_EQ(lane("ip4 10.1.0.5 > 192.0.2.1 | tcp 80 > 4445 A"), Lane::other) << "its owner alone knows";
+}
+
 TEST_F(Steer, ExceptionsOverrideTheHash) {
   SteerExceptions exceptions{64};
   EXPECT_TRUE(exceptions.empty());

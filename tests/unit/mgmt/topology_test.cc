@@ -54,6 +54,20 @@ TEST(Topology, MoreWorkersThanCpusIsAWarning) {
   EXPECT_THAT(plan->warnings, Contains("the management thread has no CPU of its own"));
 }
 
+TEST(Topology, HandshakeHelpersTakeTheCpusOfNoWorker) {
+  NodeConfig config = node(2);
+  config.handshake_cores = 2;
+  auto plan = plan_topology(config, {0, 2, 5, 7});
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(plan->helper_cpus, (std::vector<int>{0, 2}));
+  EXPECT_TRUE(plan->warnings.empty());
+  EXPECT_NE(to_text(*plan, config).find("handshakes   2 thread(s), CPU 0 2\n"), std::string::npos);
+  plan = plan_topology(config, {0, 2});
+  ASSERT_TRUE(plan);
+  EXPECT_TRUE(plan->helper_cpus.empty());
+  EXPECT_EQ(plan->warnings[0], "node.handshake_cores: 2 threads, and 0 CPUs without a worker");
+}
+
 TEST(Topology, ExceptionPortsStandBehindThoseOfTheFile) {
   NodeConfig config = node(1);
   config.ports[0].exception = "net_tap0,iface=s0";

@@ -53,6 +53,25 @@ TEST(Validate, EveryFaultIsToldAtOnceWithItsPath) {
           "services[0].maglev_slots: 65536 is not a prime from 3 to 16777213"));
 }
 
+TEST(Validate, NoListenerOnPortsThatTheNodeSpeaksFrom) {
+  spec::Policy p = test::sample();
+  NodeFacts node = test::facts();
+  node.speaks = {{*parse_ip("192.0.2.80"), {10000, 32767}, LocalUse::snat},
+                 {*parse_ip("192.0.2.80"), {32768, 65535}, LocalUse::upstream}};
+  p.listeners[0].port = 8080;
+  p.listeners[0].last_port = 0;
+  for (const char* address : {"192.0.2.80", "192.0.2.80/32", "0.0.0.0/0", "192.0.2.81"}) {
+    p.listeners[0].addresses = {address};
+    EXPECT_TRUE(validate(p, node).ok()) << address;
+  }
+  p.listeners[0].port = 10443;
+  EXPECT_TRUE(validate(p, node).ok());
+  p.listeners[0].addresses = {"192.0.2.81", "192.0.2.80/32"};
+  EXPECT_THAT(lines(validate(p, node).faults),
+              testing::ElementsAre("listeners[0].port: the node speaks from ports 10000 to 32767 of 192.0.2.80/32 "
+                                   "(snat.ports of the node file)"));
+}
+
 TEST(Validate, ADeltaIsCheckedByName) {
   const spec::EndpointDelta delta{{{"x", "e", "10.0.0.9:1", 1}}, {{"a", "a9"}, {"a", "a9"}}};
   EXPECT_THAT(lines(validate_delta(delta, test::sample()).faults),
