@@ -62,7 +62,7 @@ verb_demo() {
 
 verb_bench() {
   need_root bench
-  verb_build
+  verb_build perf/sluice-bench
   local folder
   folder=$(build_folder release)
   need_program "$folder" perf/sluice-bench bench

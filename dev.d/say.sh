@@ -27,7 +27,7 @@ usage: ./dev VERB [OPTIONS]
              --kind LIST                only these kinds: unit,golden,sim,scripts,fuzz,e2e,bench,tidy
              --match TEXT               only test programs whose name contains TEXT
   demo     namespaces with a client and backends, and a tour through what Sluice does; --keep stays up
-  bench    ./dev bench SCENARIO [--quick] [--json FILE] [--html FILE]: figures beside a peer's; ./dev bench list
+  bench    ./dev bench SCENARIO [--quick] [--json FILE]: figures beside a peer's; without SCENARIO it tells which there are
   sim      the whole appliance and its peers in one thread under a seed: --seeds N --first SEED [--mutants]
   fuzz     ./dev fuzz [NAME...] --seconds N: runs fuzzers, prints executions and line coverage of the corpus
              --keep                     add what was found to the corpus in the tree

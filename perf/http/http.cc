@@ -1,0 +1,120 @@
+// http.cc - the scenario http: requests per second and core through the pipeline as shipped, beside HAProxy.
+// Ours: the proxy's turns alone are timed; clients and backend (world.h) run between them on the same core, so the
+// proxy finds its caches used by others. A turn finds what 100 closed-loop clients have sent meanwhile.
+// HAProxy: a process of its own on loopback, its user and system time per request; wrk and nginx around it.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "perf/http/world.h"
+#include "perf/peers/haproxy.h"
+#include "perf/scenario.h"
+
+namespace sluice::perf {
+
+namespace {
+
+struct HttpCase {
+  const char* name;
+  bool close, hardware_checksums;
+};
+
+std::string text_of(std::uint32_t address, std::uint16_t port = 0) {
+  const IpAddress ip = IpAddress::from_v4(address);
+  return std::string{port ? to_text(Endpoint{ip, port}).view() : to_text(ip).view()};
+}
+
+RigSpec proxy_of(HttpWorld& world) {
+  RigSpec spec;
+  spec.ports = {&world};
+  const IpAddress own = IpAddress::from_v4(HttpWorld::node);
+  spec.interfaces = {{0, 0, HttpWorld::node_mac, 1500, {{own, 24}}, no_port}};
+  spec.local = {{own, {10'000, 60'000}, LocalUse::upstream}};
+  spec.policy.clusters.push_back({.name = "backends"});
+  spec.policy.endpoints.push_back(
+      {.cluster = "backends", .name = "b0", .address = text_of(HttpWorld::backend, HttpWorld::backend_port)});
+  mgmt::spec::Route route;
+  route.name = "all";
+  route.path = mgmt::spec::PathMatch{mgmt::spec::PathMatchKind::prefix, "/"};
+  route.clusters = {{"backends", 1}};
+  mgmt::spec::VirtualHost host{.name = "any", .hosts = {"*"}, .routes = {}};
+  host.routes.push_back(route);
+  spec.policy.route_tables.push_back({"table", {host}});
+  mgmt::spec::Listener listener;
+  listener.name = "web";
+  listener.addresses = {text_of(HttpWorld::vip)};
+  listener.port = HttpWorld::vip_port;
+  listener.routes = "table";
+  spec.policy.listeners.push_back(listener);
+  spec.pipeline.tls.sessions = spec.pipeline.tls.hot_keys = spec.pipeline.tls.handshakes = 16;
+  return spec;
+}
+
+// Turns of the proxy and reactions of the world in turn, until all is answered.
+Driven answer_all(Rig& rig, HttpWorld& world, const Clock& clock, std::uint64_t requests, const char* name) {
+  Driven driven;
+  world.offer(requests);
+  std::uint64_t seen = world.answered(), since = rte_rdtsc();
+  while (!world.done() && world.fault().empty()) {
+    rig.turn(0, {}, driven);
+    world.react(clock.now());
+    if (world.answered() != seen) seen = world.answered(), since = rte_rdtsc();
+    else if (rte_rdtsc() - since > 3 * rte_get_tsc_hz())
+      give_up(fmt::format("http {}: no answer for 3 s after {}; {}", name, seen, rig.drops()));
+  }
+  if (!world.fault().empty())
+    give_up(fmt::format("http {}: {} after {} answers; {}", name, world.fault(), world.answered(), rig.drops()));
+  return driven;
+}
+
+void measure(Ground& ground, const HttpCase& c, Haproxy* haproxy) {
+  const HttpWorldSpec spec{
+      .connections = 100, .body = 128, .close = c.close, .hardware_checksums = c.hardware_checksums};
+  HttpWorld world{spec, ground.buffers};
+  Rig rig{proxy_of(world), ground.buffers, ground.clock};
+  const auto requests = ground.options.pick<std::uint64_t>(200'000, 100'000, 5'000);
+  const unsigned seconds = ground.options.pick(4u, 2u, 1u);
+  Figure figure{.scenario = "http", .name = c.name, .unit = "requests/s/core"};
+  Driven driven;
+  std::string missing;
+  answer_all(rig, world, ground.clock, 1, c.name);  // alone, so that nothing is lost while neighbours are resolved
+  for (unsigned sample = 0; sample <= ground.options.samples(); ++sample) {  // the first warms up
+    on_workers(1, [&](std::uint16_t) { driven = answer_all(rig, world, ground.clock, requests, c.name); });
+    if (sample)
+      figure.samples.push_back(static_cast<double>(requests) * static_cast<double>(rte_get_tsc_hz()) /
+                               static_cast<double>(driven.busy_tsc));
+    usleep(100'000);
+    if (!haproxy || !sample) continue;
+    const auto theirs = haproxy->requests_per_cpu_second(c.close, seconds);
+    if (theirs) figure.peer_samples.push_back(*theirs);
+    else missing = theirs.error();
+  }
+  if (!missing.empty()) ground.report.miss("http", fmt::format("{} of haproxy", c.name), missing);
+  else if (haproxy) figure.peer = "haproxy";  // all its answers were right
+  figure.result_hash = hash_text(world.body_hash() / world.answered());
+  figure.params.add("body", spec.body)
+      .add("connections", spec.connections)
+      .add("workers", 1)
+      .add("csum", c.hardware_checksums ? "hw" : "sw")
+      .add("tso", "no")
+      .add("load", driven.load())
+      .add("cycles_per_request", static_cast<double>(driven.busy_tsc) / static_cast<double>(requests))
+      .add("requests_per_busy_turn", static_cast<double>(requests) / static_cast<double>(driven.busy_turns))
+      .add("frames_per_request",
+           static_cast<double>(world.frames_in() + world.frames_out()) / static_cast<double>(world.answered()))
+      .add("segments_sent_again", static_cast<double>(world.repeated()))
+      .add("peer_measure", "requests per second of user and system time of the process, loopback");
+  ground.report.add(std::move(figure));
+}
+
+}  // namespace
+
+void run_http(Ground& ground) {
+  auto haproxy = Haproxy::start();
+  Haproxy* peer = haproxy ? haproxy->get() : nullptr;
+  if (!peer) ground.report.miss("http", "haproxy", haproxy.error());
+  measure(ground, {"h1_keepalive", false, true}, peer);
+  measure(ground, {"h1_keepalive_sw_csum", false, false}, nullptr);
+  measure(ground, {"h1_close", true, true}, peer);
+}
+
+}  // namespace sluice::perf
