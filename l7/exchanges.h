@@ -163,9 +163,9 @@ class Exchanges {
   const ExchangesConfig config_;
   const ExchangesDeps deps_;
   Rng rng_;
+  http::HeadBuffers heads_;  // outlives connections and exchanges: those that are under way at the end give theirs back
   Pool<Connection> connections_;
   Pool<Exchange> exchanges_;
-  http::HeadBuffers heads_;
   http::Memory memory_;
   Transport transport_;
   UpstreamPool upstream_;

@@ -111,8 +111,8 @@ void Pipeline::process(std::span<Packet> burst, Nanos now) {
   std::size_t n = parse(burst, config_.verify_checksums, deps_.counters);
   std::size_t ours = 0;
   for (std::size_t i = 0; i < n; ++i) {
-    if (!host_.addressed(burst[i])) [[unlikely]]
-      drop(std::move(burst[i]), Counter::drop_not_addressed, deps_.counters);
+    if (const auto reason = host_.not_ours(burst[i])) [[unlikely]]
+      drop(std::move(burst[i]), *reason, deps_.counters);
     else if (ours++ != i) burst[ours - 1] = std::move(burst[i]);
   }
   if (ours == 0) return;

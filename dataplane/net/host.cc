@@ -93,11 +93,12 @@ void Host::transmit(Packet packet, const MacAddress& destination, InterfaceId in
   queues_[out.port]->push(std::move(packet), now);
 }
 
-bool Host::addressed(const Packet& packet) const {
-  const MacAddress& destination = packet.at<wire::Ethernet>(0).destination;
-  if (destination.is_multicast()) return true;
+std::optional<Counter> Host::not_ours(const Packet& packet) const {
   const InterfaceId interface = routes_->on(packet.meta().port, packet.meta().vlan);
-  return interface != no_interface && routes_->interfaces()[interface].mac == destination;
+  if (interface == no_interface) return Counter::drop_no_interface;
+  const MacAddress& destination = packet.at<wire::Ethernet>(0).destination;
+  if (destination.is_multicast() || routes_->interfaces()[interface].mac == destination) return std::nullopt;
+  return Counter::drop_not_addressed;
 }
 
 void Host::input(Packet packet, Nanos now) {

@@ -72,9 +72,9 @@ class Host {
   void refuse(Packet packet, IcmpError error, std::uint16_t mtu, Nanos now);
 
   // -- the way in ---------------------------------------------------------------------------------------------------
-  // Whether the frame's destination MAC is its interface's own, broadcast or multicast. A promiscuous port brings
-  // others.
-  bool addressed(const Packet& packet) const;
+  // Why a frame is not for us: its port and VLAN are no interface, or its MAC is another station's (a promiscuous port
+  // brings such). Nothing: it is for us, or for many.
+  std::optional<Counter> not_ours(const Packet& packet) const;
   // Whether we answer for this address.
   bool owns(const IpAddress& address) const { return routes_->owns(address) || services_->contains(address); }
   // The host lane: ARP, ND, ICMP, as parse left them. What is not for us (or an ICMP error) goes to the exception port.

@@ -41,10 +41,10 @@ bool is_about_packets(std::string_view name) {
          !name.starts_with("tx_");
 }
 
-std::string counters_text(const Counters& counters) {
+std::string counters_text(const Node& node) {
   std::string text;
   for (std::size_t i = 0; i < counter_count; ++i) {
-    const std::uint64_t value = counters.get(static_cast<Counter>(i));
+    const std::uint64_t value = node.count(static_cast<Counter>(i));
     if (value && is_about_packets(counter_info[i].name))
       text += std::string{counter_info[i].name} + " " + std::to_string(value) + "\n";
   }
@@ -92,7 +92,7 @@ std::expected<Outcome, std::string> run(const fs::path& folder, Buffers& buffers
     if (line.empty() || line.starts_with('#')) continue;
     if (auto done = step(line, folder, **node, outcome.out); !done) return std::unexpected(done.error());
   }
-  outcome.counters = counters_text((*node)->counters());
+  outcome.counters = counters_text(**node);
   return outcome;
 }
 

@@ -1,130 +1,38 @@
 #include "tests/golden/node.h"
 
-#include "dataplane/packet/parse.h"
-#include "dataplane/port/memory_port.h"
-
 namespace sluice::test {
 
 namespace {
 
-class Pieces final : public Node {
- public:
-  Pieces(const NodePolicy& policy, Routes routes, LocalAddresses addresses, Buffers& buffers)
-      : routes_(std::move(routes)), addresses_(std::move(addresses)) {
-    for (const NodePort& port : policy.ports) {
-      ports_.push_back(std::make_unique<MemoryPort>(PortCaps{.mac = port.mac}, buffers));
-      queues_.push_back(std::make_unique<TxQueue>(*ports_.back(), 0, buffers, counters_));
-      queue_of_port_.push_back(queues_.back().get());
-    }
-    HostLimits limits;
-    limits.announces = false;
-    host_ = std::make_unique<Host>(routes_, queue_of_port_, buffers, counters_, limits);
-    egress_ = std::make_unique<tcp::HostEgress>(*host_);
-    tcp_ = std::make_unique<tcp::Stack>(
-        tcp::Config{.connections = 64, .handshakes = 64, .time_waits = 64, .transmit_records = 256}, buffers, counters_,
-        Nanos{1});
-    forwarder_ = std::make_unique<Forwarder>(Forwarder::Config{.flows = 256}, addresses_, stats_, counters_);
-    for (const Interface& i : routes_.interfaces()) exception_ = exception_ || i.exception_port != no_port;
-  }
+constexpr Nanos start{1};
+constexpr std::size_t remote_ring = 64;
 
-  std::expected<void, std::string> apply(const NodePolicy& policy) override {
-    auto services = Services::compile(policy.services, ++generation_);
-    auto listeners = Listeners::compile(policy.listeners);
-    if (!services || !listeners) return std::unexpected(std::string{"listeners or services are refused"});
-    services_ = std::move(*services);
-    listeners_ = std::move(*listeners);
-    std::vector<Prefix> vips;
-    for (const ServiceSpec& service : policy.services) vips.push_back(service.vip);
-    service_addresses_ = AddressSet{std::move(vips)};
-    host_->set_services(&service_addresses_);
-    return {};
-  }
+// The worker that polls a port's only queue, as mgmt/topology has it.
+std::uint16_t owner_of(PortId port, std::uint16_t workers) { return static_cast<std::uint16_t>(port % workers); }
 
-  void inject(PortId port, const Frame& frame) override { CHECK(ports_.at(port)->inject(frame)); }
+PipelineConfig config_of(const NodePolicy& policy, std::uint16_t worker) {
+  PipelineConfig c;
+  c.worker = c.forward.worker = c.exchanges.worker = worker;
+  c.workers = c.forward.workers = c.exchanges.workers = policy.workers;
+  c.host.announces = false;
+  c.tcp.connections = c.tcp.handshakes = c.tcp.time_waits = 64;
+  c.tcp.transmit_records = 256;
+  for (const LocalRange& range : policy.local)
+    if (range.use == LocalUse::upstream)
+      c.tcp.sources[c.tcp.source_count++] = {range.address, range.ports.first, range.ports.last};
+  c.tls.sessions = c.tls.hot_keys = c.tls.handshakes = 1;
+  c.forward.flows = 256;
+  c.exchanges.connections = c.exchanges.exchanges = 64;
+  c.exchanges.small_heads = c.exchanges.large_heads = 16;
+  c.exchanges.objects = {16, 16, 16, 16, 16};
+  return c;
+}
 
-  void turn(Nanos now) override {
-    tcp_->set_listeners(tcp::ListenerView{&listeners_});
-    for (PortId port = 0; port < ports_.size(); ++port) receive(port, now);
-    while (!tcp_->take_events().empty()) {}
-    tcp_->output(*egress_, now);
-    tcp_->expire(now);
-    forwarder_->expire(services_, now);
-    host_->tick(now);
-    for (auto& queue : queues_) queue->flush(now);
-  }
-
-  std::vector<std::pair<PortId, Frame>> collect() override {
-    std::vector<std::pair<PortId, Frame>> out;
-    for (PortId port = 0; port < ports_.size(); ++port)
-      while (auto bytes = ports_[port]->collect_bytes()) out.emplace_back(port, std::move(*bytes));
-    return out;
-  }
-  const Counters& counters() const override { return counters_; }
-
- private:
-  void receive(PortId port, Nanos now) {
-    std::array<rte_mbuf*, steer_burst_max> frames;
-    const std::uint16_t n = ports_[port]->receive(0, frames, now);
-    std::array<Packet, steer_burst_max> burst;
-    for (std::uint16_t i = 0; i < n; ++i) {
-      burst[i] = Packet{frames[i]};
-      new (&burst[i].meta()) Meta{.port = port};
-    }
-    if (host_->is_exception_port(port)) {
-      for (std::uint16_t i = 0; i < n; ++i) host_->from_exception(std::move(burst[i]), now);
-      return;
-    }
-    const std::size_t good = parse({burst.data(), n}, true, counters_);
-    const SteerTables tables{
-        .services = services_, .listeners = listeners_, .addresses = addresses_, .exception_port = exception_};
-    steer({burst.data(), good}, tables, lanes_, counters_);
-    for (Packet& packet : lanes_.host.packets()) to_host(std::move(packet), now);
-    for (Packet& packet : lanes_.local.packets()) tcp_->input(std::move(packet), now);
-    for (Packet& packet : lanes_.exception.packets()) host_->to_exception(std::move(packet), now);
-    forward(now);
-    lanes_.clear();
-  }
-
-  void to_host(Packet packet, Nanos now) {
-    if (packet.meta().protocol == Protocol::tcp) tcp_->input(std::move(packet), now);
-    else if (packet.meta().protocol == Protocol::udp)
-      host_->refuse(std::move(packet), IcmpError::port_unreachable, 0, now);
-    else host_->input(std::move(packet), now);
-  }
-
-  void forward(Nanos now) {
-    forwarder_->forward(lanes_.forward.packets(), services_, now, forwarded_);
-    for (std::uint16_t i = 0; i < forwarded_.count; ++i) {
-      NextHop hop = host_->route(forwarded_.destinations[i]);
-      host_->send(std::move(forwarded_.packets[i]), hop, now);
-    }
-    for (std::uint16_t i = 0; i < forwarded_.rejected_count; ++i) {
-      auto& [packet, why] = forwarded_.rejected[i];
-      if (why == Rejection::hop_limit) host_->refuse(std::move(packet), IcmpError::time_exceeded, 0, now);
-      else to_host(std::move(packet), now);
-    }
-    forwarded_.count = forwarded_.rejected_count = 0;
-  }
-
-  Counters counters_;
-  L4Stats stats_{64, 64};
-  Routes routes_;
-  LocalAddresses addresses_;
-  AddressSet service_addresses_;
-  Services services_;
-  Listeners listeners_;
-  std::vector<std::unique_ptr<MemoryPort>> ports_;
-  std::vector<std::unique_ptr<TxQueue>> queues_;
-  std::vector<TxQueue*> queue_of_port_;
-  std::unique_ptr<Host> host_;
-  std::unique_ptr<tcp::HostEgress> egress_;
-  std::unique_ptr<tcp::Stack> tcp_;
-  std::unique_ptr<Forwarder> forwarder_;
-  Lanes lanes_;
-  Forwarded forwarded_;
-  std::uint64_t generation_ = 0;
-  bool exception_ = false;
-};
+route::spec::Spec routes_to(std::uint32_t cluster) {
+  route::spec::Route all;
+  all.clusters = {{cluster, 1}};
+  return {{{.name = "all", .id = 1, .hosts = {"*"}, .routes = {all}}}};
+}
 
 }  // namespace
 
@@ -136,9 +44,133 @@ std::expected<std::unique_ptr<Node>, std::string> Node::make(const NodePolicy& p
   if (!routes) return std::unexpected(routes.error());
   auto addresses = LocalAddresses::compile(own, policy.local);
   if (!addresses) return std::unexpected(std::string{"snat and upstream: ranges overlap"});
-  std::unique_ptr<Node> node = std::make_unique<Pieces>(policy, std::move(*routes), std::move(*addresses), buffers);
+  std::unique_ptr<Node> node{new Node{policy, std::move(*routes), std::move(*addresses), buffers}};
   if (auto applied = node->apply(policy); !applied) return std::unexpected(applied.error());
+  for (std::uint16_t worker = 0; worker < policy.workers; ++worker) node->open(policy, worker, buffers);
   return node;
+}
+
+Node::Node(const NodePolicy& policy, Routes routes, LocalAddresses addresses, Buffers& buffers)
+    : workers_(policy.workers), routes_(std::move(routes)), addresses_(std::move(addresses)) {
+  for (PortId port = 0; port < policy.ports.size(); ++port) {
+    ports_.push_back(std::make_unique<MemoryPort>(PortCaps{.mac = policy.ports[port]}, buffers));
+    auto& remotes = remotes_.emplace_back();
+    for (std::uint16_t worker = 0; worker < workers_; ++worker)
+      remotes.push_back(owner_of(port, workers_) == worker ? nullptr
+                                                           : std::make_unique<RemotePort>(*ports_[port], remote_ring));
+  }
+}
+
+void Node::open(const NodePolicy& policy, std::uint16_t worker, Buffers& buffers) {
+  auto seat = std::make_unique<Seat>();
+  seat->engine = std::move(*Engine::open(seat->counters));
+  std::vector<PortBinding> bindings;
+  for (PortId port = 0; port < ports_.size(); ++port) {
+    const bool owns = owner_of(port, workers_) == worker;
+    PortBinding binding{.port = owns ? static_cast<Port*>(ports_[port].get()) : remotes_[port][worker].get(),
+                        .receives = owns};
+    for (const auto& remote : remotes_[port])
+      if (owns && remote) binding.remotes.push_back(remote.get());
+    bindings.push_back(std::move(binding));
+  }
+  const PipelineDeps deps{.buffers = buffers,
+                          .counters = seat->counters,
+                          .stats = seat->stats,
+                          .l4_stats = seat->l4_stats,
+                          .engine = *seat->engine,
+                          .cluster_permits = cluster_permits_,
+                          .listener_permits = listener_permits_,
+                          .handoff = handoff_,
+                          .news = news_,
+                          .routes = routes_,
+                          .addresses = addresses_,
+                          .policy = published_};
+  seat->pipeline = std::make_unique<Pipeline>(config_of(policy, worker), deps, std::move(bindings), Rng{worker}, start);
+  seats_.push_back(std::move(seat));
+  qsbr_.online(worker);
+}
+
+Node::~Node() {
+  for (unsigned worker = 0; worker < seats_.size(); ++worker) qsbr_.offline(worker);
+  seats_.clear();
+}
+
+std::expected<void, std::string> Node::apply(const NodePolicy& policy) {
+  auto services = Services::compile(policy.services, ++generation_);
+  std::vector<ListenerRule> rules;
+  for (const NodeListener& listener : policy.listeners) rules.push_back(listener.rule);
+  auto match = Listeners::compile(rules);
+  if (!services || !match) return std::unexpected(std::string{"listeners or services are refused"});
+
+  std::vector<policy::Listener> listeners;
+  std::vector<policy::Cluster> clusters;
+  auto endpoints = std::make_shared<policy::EndpointSet>();
+  auto routes = std::make_shared<policy::RouteSet>();
+  std::vector<Prefix> vips;
+  std::vector<std::shared_ptr<const route::Table>> tables;
+  for (const NodeListener& listener : policy.listeners) {
+    const std::uint32_t id = listener.rule.id;
+    auto table = route::compile(listener.to ? routes_to(id) : route::spec::Spec{}, databases_);
+    CHECK(table.has_value());
+    tables.push_back(std::make_shared<route::Table>(std::move(*table)));
+    listeners.push_back({.id = id,
+                         .generation = 1,
+                         .name = "listener",
+                         .routes = tables.back(),
+                         .timeouts = {Nanos{10'000'000'000}, Nanos::never(), Nanos::never()},
+                         .use_client_address = listener.use_client_address});
+    if (!listener.to) continue;
+    clusters.push_back({.id = id,
+                        .generation = 1,
+                        .name = "cluster",
+                        .connect_timeout = Nanos{5'000'000'000},
+                        .request_timeout = Nanos::never(),
+                        .idle_timeout = Nanos::never()});
+    auto group = std::make_shared<policy::EndpointGroup>();
+    group->id = id;
+    group->endpoints = {{.id = id, .generation = 1, .address = *listener.to, .name = "endpoint"}};
+    group->total_weight = 1;
+    endpoints->groups.resize(std::max<std::size_t>(endpoints->groups.size(), id + 1));
+    endpoints->groups[id] = std::move(group);
+    for (const auto kind : {ClusterPermit::connections, ClusterPermit::pending, ClusterPermit::requests})
+      cluster_permits_.set_limit(id, static_cast<std::uint32_t>(kind), 1024);
+    listener_permits_.set_limit(id, 0, Permit::unlimited);
+  }
+  for (const ServiceSpec& service : policy.services) vips.push_back(service.vip);
+  routes->listeners = policy::ById{std::move(listeners)};
+  routes->listener_match = std::make_shared<Listeners>(std::move(*match));
+  routes->addresses = std::make_shared<AddressSet>(std::move(vips));
+  std::vector<const route::Table*> all;
+  for (const auto& table : tables) all.push_back(table.get());
+  for (route::Scratch& scratch : route::make_scratches(all, workers_))
+    routes->scratch.push_back(std::make_shared<route::Scratch>(std::move(scratch)));
+  endpoints->services = std::make_shared<Services>(std::move(*services));
+  published_.publish(
+      std::make_unique<Policy>(Policy{generation_, std::move(routes),
+                                      std::make_shared<policy::ClusterSet>(policy::ById{std::move(clusters)}),
+                                      std::move(endpoints)}),
+      qsbr_);
+  return {};
+}
+
+void Node::turn(Nanos now) {
+  for (unsigned round = 0; round < workers_; ++round)
+    for (auto& seat : seats_) seat->pipeline->turn(now);
+  for (unsigned worker = 0; worker < seats_.size(); ++worker) qsbr_.quiescent(worker);
+  qsbr_.reclaim();
+}
+
+std::vector<std::pair<PortId, Frame>> Node::collect() {
+  std::vector<std::pair<PortId, Frame>> out;
+  for (PortId port = 0; port < ports_.size(); ++port)
+    while (auto bytes = ports_[port]->collect_bytes()) out.emplace_back(port, std::move(*bytes));
+  return out;
+}
+
+std::uint64_t Node::count(Counter counter) const {
+  std::uint64_t sum = 0;
+  for (const auto& seat : seats_) sum += seat->counters.get(counter);
+  return sum;
 }
 
 }  // namespace sluice::test

@@ -52,9 +52,23 @@ void read_interface(Words& in, NodePolicy& out) {
     else if (word.starts_with("exception=")) interface.exception_port = static_cast<PortId>(in.number(word.substr(10)));
     else interface.addresses.push_back(in.need(parse_prefix(word)));
   }
-  if (interface.port < out.ports.size()) interface.mac = out.ports[interface.port].mac;
+  if (interface.port < out.ports.size()) interface.mac = out.ports[interface.port];
   else in.ok = false;
   out.interfaces.push_back(interface);
+}
+
+void read_listener(Words& in, NodePolicy& out) {
+  NodeListener listener;
+  listener.rule.id = in.number();
+  listener.rule.destination = in.need(parse_prefix(in.word()));
+  listener.rule.ports = in.ports();
+  while (in.more()) {
+    const std::string word = in.word();
+    if (word.starts_with("to=")) listener.to = in.need(parse_endpoint(word.substr(3)));
+    else if (word == "client_address") listener.use_client_address = true;
+    else listener.rule.ingress = static_cast<PortId>(in.number(word));
+  }
+  out.listeners.push_back(listener);
 }
 
 void read_service(Words& in, NodePolicy& out) {
@@ -80,7 +94,7 @@ void read_line(const std::string& name, Words& in, NodePolicy& out) {
   if (name == "port") {
     const unsigned id = in.number();
     if (id != out.ports.size()) in.ok = false;
-    out.ports.push_back({in.need(parse_mac(in.word())), true});
+    out.ports.push_back(in.need(parse_mac(in.word())));
   } else if (name == "interface") {
     read_interface(in, out);
   } else if (name == "route") {
@@ -91,12 +105,9 @@ void read_line(const std::string& name, Words& in, NodePolicy& out) {
     const IpAddress address = in.need(parse_ip(in.word()));
     out.local.push_back({address, in.ports(), name == "snat" ? LocalUse::snat : LocalUse::upstream});
   } else if (name == "listener") {
-    ListenerRule rule;
-    rule.id = in.number();
-    rule.destination = in.need(parse_prefix(in.word()));
-    rule.ports = in.ports();
-    if (in.more()) rule.ingress = static_cast<PortId>(in.number());
-    out.listeners.push_back(rule);
+    read_listener(in, out);
+  } else if (name == "workers") {
+    out.workers = static_cast<std::uint16_t>(in.number());
   } else if (name == "service") {
     read_service(in, out);
   } else if (name == "backend") {

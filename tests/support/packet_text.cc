@@ -84,6 +84,18 @@ struct Under {
 
 // -- text to frame
 
+// "\r" and "\n" in a text layer stand for the two control characters.
+Frame unescaped(std::string_view text) {
+  Frame out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char next = text[i] == '\\' && i + 1 < text.size() ? text[i + 1] : '\0';
+    if (next == 'r' || next == 'n') out.push_back(next == 'r' ? '\r' : '\n');
+    else out.push_back(static_cast<std::uint8_t>(text[i]));
+    i += next == 'r' || next == 'n';
+  }
+  return out;
+}
+
 struct Layer {
   std::string name;
   std::vector<std::string> words;
@@ -133,7 +145,7 @@ class Builder {
     if (l.name == "tcp") return tcp(l, from(rest, under), under);
     if (l.name == "udp") return udp(l, from(rest, under), under);
     if (l.name == "icmp" || l.name == "icmp6") return icmp(l, from(rest, under), under);
-    if (l.name == "text") return Frame{l.tail.begin(), l.tail.end()};
+    if (l.name == "text") return unescaped(l.tail);
     if (l.name == "hex") return bytes(l.tail);
     fail("unknown layer " + l.name);
     return {};
@@ -335,8 +347,15 @@ class Describer {
   void payload(Bytes in) {
     if (in.empty()) return;
     bool printable = in.front() != ' ' && in.back() != ' ';
-    for (const std::uint8_t byte : in) printable = printable && byte >= ' ' && byte < 127 && byte != '|';
-    out_ += printable ? " | text " + std::string{in.begin(), in.end()} : " | hex " + hex(in);
+    std::string text;
+    for (const std::uint8_t byte : in) {
+      printable =
+          printable && ((byte >= ' ' && byte < 127 && byte != '|' && byte != '\\') || byte == '\r' || byte == '\n');
+      if (byte == '\r') text += "\\r";
+      else if (byte == '\n') text += "\\n";
+      else text += static_cast<char>(byte);
+    }
+    out_ += printable ? " | text " + text : " | hex " + hex(in);
   }
   static std::string_view type_layer(unsigned type) {
     return type == 0x8100 ? "vlan" : type == 0x0806 ? "arp" : type == 0x0800 ? "ip4" : type == 0x86dd ? "ip6" : "";

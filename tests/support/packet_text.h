@@ -10,7 +10,7 @@
 //   tcp SPORT > DPORT FLAGS [seq=0] [ack=0] [window=65535] [urgent=0] [options=HEX]   FLAGS: of SFRPAUEC, or - for none
 //   udp SPORT > DPORT [sum=none]
 //   icmp TYPE CODE [rest=HEX of 4 bytes]         icmp6 TYPE CODE [rest=HEX]
-//   text WORDS to the end                        hex BYTES to the end
+//   text WORDS to the end (\r and \n are CR and LF)   hex BYTES to the end
 // Fields in brackets may be left out when they have the value shown, and are left out when written. What follows from
 // the rest (types, protocols, lengths, checksums) is computed, unless given to be wrong: length=N, protocol=N,
 // sum=0xHHHH. When a frame is written as text they appear only if they are not what they should be. IP packets may be

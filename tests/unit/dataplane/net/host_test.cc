@@ -319,9 +319,9 @@ TEST_F(HostTest, TheKernelHearsRepliesButNotWhatWeAnswer) {
 TEST_F(HostTest, KnowsFramesForOtherStations) {
   Frame mine = frame(frames::tcp4), other = mine;
   other[5] = 9;
-  EXPECT_TRUE(host->addressed(received(mine)));
-  EXPECT_FALSE(host->addressed(received(other)));
-  EXPECT_TRUE(host->addressed(received(frame(frames::arp_request))));
+  EXPECT_EQ(host->not_ours(received(mine)), std::nullopt);
+  EXPECT_EQ(host->not_ours(received(other)), Counter::drop_not_addressed);
+  EXPECT_EQ(host->not_ours(received(frame(frames::arp_request))), std::nullopt);
   input(frame(frames::vlan_udp4));
   EXPECT_EQ(counters.get(Counter::drop_no_interface), 1u) << "VLAN 100 is no interface of ours";
 }
