@@ -50,7 +50,7 @@ std::expected<std::unique_ptr<Plane>, StartError> Plane::open(const NodeConfig& 
   plane->clock_->sync_wall();
   plane->qsbr_ = std::make_unique<Qsbr>(config.workers);
   plane->libraries_ = std::make_unique<tls::Libraries>(config.workers + config.handshake_cores);
-  plane->helpers_ = std::make_unique<HandshakeHelpers>(
+  plane->helpers_ = std::make_unique<HandshakeThreads>(
       config.workers, config.handshake_cores, tls::SessionsConfig{}.patience, topology.helper_cpus, *plane->clock_);
   plane->buffers_ = std::make_unique<Buffers>("sluice", plan->data, plan->slices, pool_cache, -1);
   if (!plane->buffers_->ok())

@@ -16,7 +16,7 @@
 #include "dataplane/core/worker.h"
 #include "dataplane/port/device.h"
 #include "l7/pipeline.h"
-#include "mgmt/handshake_helpers.h"
+#include "mgmt/handshake_threads.h"
 #include "mgmt/topology.h"
 
 namespace sluice::mgmt {
@@ -109,7 +109,7 @@ class Plane {
   std::unique_ptr<Eal> eal_;
   std::unique_ptr<Clock> clock_;
   std::unique_ptr<tls::Libraries> libraries_;  // outlive every policy
-  std::unique_ptr<HandshakeHelpers> helpers_;
+  std::unique_ptr<HandshakeThreads> helpers_;
   std::unique_ptr<Qsbr> qsbr_;
   std::unique_ptr<Buffers> buffers_;
   std::vector<PortSeat> ports_;

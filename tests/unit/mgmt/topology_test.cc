@@ -54,7 +54,7 @@ TEST(Topology, MoreWorkersThanCpusIsAWarning) {
   EXPECT_THAT(plan->warnings, Contains("the management thread has no CPU of its own"));
 }
 
-TEST(Topology, HandshakeHelpersTakeTheCpusOfNoWorker) {
+TEST(Topology, HandshakeThreadsTakeTheCpusOfNoWorker) {
   NodeConfig config = node(2);
   config.handshake_cores = 2;
   auto plan = plan_topology(config, {0, 2, 5, 7});

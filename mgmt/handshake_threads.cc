@@ -1,4 +1,4 @@
-#include "mgmt/handshake_helpers.h"
+#include "mgmt/handshake_threads.h"
 
 #include <fmt/format.h>
 #include <pthread.h>
@@ -8,7 +8,7 @@
 
 namespace sluice::mgmt {
 
-HandshakeHelpers::HandshakeHelpers(unsigned workers, unsigned helpers, Nanos patience, std::vector<int> cpus,
+HandshakeThreads::HandshakeThreads(unsigned workers, unsigned helpers, Nanos patience, std::vector<int> cpus,
                                    const Clock& clock)
     : by_worker_(workers), by_helper_(helpers), cpus_(std::move(cpus)), clock_(clock) {
   for (unsigned helper = 0; helper < helpers; ++helper)
@@ -20,15 +20,15 @@ HandshakeHelpers::HandshakeHelpers(unsigned workers, unsigned helpers, Nanos pat
   for (unsigned helper = 0; helper < helpers; ++helper) threads_.emplace_back([this, helper] { serve(helper); });
 }
 
-HandshakeHelpers::~HandshakeHelpers() { stop(); }
+HandshakeThreads::~HandshakeThreads() { stop(); }
 
-void HandshakeHelpers::stop() {
+void HandshakeThreads::stop() {
   stop_ = true;
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
 }
 
-void HandshakeHelpers::serve(unsigned helper) {
+void HandshakeThreads::serve(unsigned helper) {
   pthread_setname_np(pthread_self(), fmt::format("sluice-tls{}", helper).c_str());
   if (!cpus_.empty()) {
     cpu_set_t set;

@@ -1,4 +1,4 @@
-#include "mgmt/handshake_helpers.h"
+#include "mgmt/handshake_threads.h"
 
 #include <set>
 
@@ -9,7 +9,7 @@ namespace {
 
 using tls::Conversation;
 
-struct HandshakeHelpersTest : tls::TlsTest {
+struct HandshakeThreadsTest : tls::TlsTest {
   const Clock clock;
   // Goes on until all are through, or a minute is over.
   bool all_shake_hands(std::vector<std::unique_ptr<Conversation>>& talks) {
@@ -27,8 +27,8 @@ struct HandshakeHelpersTest : tls::TlsTest {
   }
 };
 
-TEST_F(HandshakeHelpersTest, EveryWorkerHasALineToEveryHelper) {
-  const HandshakeHelpers helpers{2, 3, Nanos{1'000'000'000}, {}, clock};
+TEST_F(HandshakeThreadsTest, EveryWorkerHasALineToEveryHelper) {
+  const HandshakeThreads helpers{2, 3, Nanos{1'000'000'000}, {}, clock};
   std::set<const tls::HandshakeLine*> lines;
   for (unsigned worker = 0; worker < 2; ++worker) {
     ASSERT_EQ(helpers.lines(worker).size(), 3u);
@@ -38,14 +38,14 @@ TEST_F(HandshakeHelpersTest, EveryWorkerHasALineToEveryHelper) {
     }
   }
   EXPECT_EQ(lines.size(), 6u);
-  const HandshakeHelpers none{2, 0, Nanos{1'000'000'000}, {}, clock};
+  const HandshakeThreads none{2, 0, Nanos{1'000'000'000}, {}, clock};
   EXPECT_TRUE(none.lines(1).empty());
 }
 
-TEST_F(HandshakeHelpersTest, TheyShakeHandsForAWorker) {
+TEST_F(HandshakeThreadsTest, TheyShakeHandsForAWorker) {
   const tls::ServerContext server = context();  // Libraries has room for thread 1: the helper
   now = clock.now();
-  HandshakeHelpers helpers{1, 1, Nanos{60'000'000'000}, {}, clock};
+  HandshakeThreads helpers{1, 1, Nanos{60'000'000'000}, {}, clock};
   worker->sessions.use_helpers(helpers.lines(0));
   {
     std::vector<std::unique_ptr<Conversation>> talks;

@@ -1,4 +1,4 @@
-// handshake_helpers.h - threads that run TLS handshakes for the workers (node.handshake_cores).
+// handshake_threads.h - threads that run TLS handshakes for the workers (node.handshake_cores).
 // Every pair of worker and helper has a line of its own (one writer, one reader each way), so nobody locks. A helper
 // goes round its lines, serves a job from each, and sleeps for a moment when all are empty. Made and ended on the
 // management thread: after Libraries, before the first Sessions::accept(); stopped after the workers; the lines live
@@ -17,13 +17,13 @@
 
 namespace sluice::mgmt {
 
-class HandshakeHelpers {
+class HandshakeThreads {
  public:
   // Helper h uses the index `workers` + h in Libraries. `cpus`: where they may run; empty: anywhere.
-  HandshakeHelpers(unsigned workers, unsigned helpers, Nanos patience, std::vector<int> cpus, const Clock& clock);
-  ~HandshakeHelpers();
-  HandshakeHelpers(const HandshakeHelpers&) = delete;
-  HandshakeHelpers& operator=(const HandshakeHelpers&) = delete;
+  HandshakeThreads(unsigned workers, unsigned helpers, Nanos patience, std::vector<int> cpus, const Clock& clock);
+  ~HandshakeThreads();
+  HandshakeThreads(const HandshakeThreads&) = delete;
+  HandshakeThreads& operator=(const HandshakeThreads&) = delete;
 
   // For Sessions::use_helpers of this worker; empty without helpers.
   std::span<tls::HandshakeLine* const> lines(unsigned worker) const { return by_worker_[worker]; }
