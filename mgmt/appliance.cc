@@ -190,14 +190,19 @@ void Appliance::begin_drain(Nanos timeout, const char* why) {
   log_.info(
       fmt::format("draining ({}): no new connections, at most {} s for the old ones", why, timeout.millis() / 1000));
   sd_notify(0, "STATUS=draining");
-  for (unsigned worker = 0; worker < config_.workers; ++worker)
-    plane_->ask(worker, [](Pipeline& pipeline, Nanos now) { pipeline.drain(now); });
 }
 
+// Tells every worker to drain, as often as it takes (one that is busy may not come to it), and asks whether it is done.
 bool Appliance::drained() {
   bool all = true;
-  for (unsigned worker = 0; all && worker < config_.workers; ++worker)
-    all = plane_->ask(worker, [&all](Pipeline& pipeline, Nanos) { all = pipeline.drained(); }) && all;
+  for (unsigned worker = 0; worker < config_.workers; ++worker) {
+    bool done = false;
+    const bool asked = plane_->ask(worker, [&done](Pipeline& pipeline, Nanos now) {
+      pipeline.drain(now);
+      done = pipeline.drained();
+    });
+    all &= asked && done;
+  }
   return all;
 }
 

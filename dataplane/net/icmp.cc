@@ -115,7 +115,9 @@ void Host::refuse(Packet packet, IcmpError error, std::uint16_t mtu, Nanos now) 
   if (v4) answer.at<wire::Icmp>(0) = error_v4(error, mtu);
   else answer.at<wire::Icmp6>(0) = error_v6(error, mtu);
   copy_payload(packet.get(), meta.l3_offset, answer.bytes().subspan(header), counters_);
-  const IpAddress speaker = owns(came.destination) ? came.destination : source(hop, came.source);
+  // A router's error comes from the interface it leaves by (RFC 1812 4.3.2.4), a host's from who was spoken to.
+  const bool as_host = error != IcmpError::time_exceeded && owns(came.destination);
+  const IpAddress speaker = as_host ? came.destination : source(hop, came.source);
   prepend_icmp(answer, {.source = speaker, .destination = came.source});
   counters_.add(Counter::icmp_errors_sent);
   send(std::move(answer), hop, now);
