@@ -58,6 +58,23 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
+// What was begun and not committed when this goes is undone, whichever way it goes.
+template <typename Undo>
+class Transaction {
+ public:
+  explicit Transaction(Undo undo) : undo_(std::move(undo)) {}
+  ~Transaction() {
+    if (!committed_) undo_();
+  }
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+  void commit() { committed_ = true; }
+
+ private:
+  Undo undo_;
+  bool committed_ = false;
+};
+
 void join(Faults& into, Faults more) {
   for (Fault& fault : more)
     if (std::ranges::find(into, fault) == into.end()) into.push_back(std::move(fault));
@@ -152,15 +169,15 @@ IdOf Publisher::ids() const {
   };
 }
 
-void Publisher::publish(Policy next) {
+// What run-time state must know comes first: if it fails, nothing has happened.
+void Publisher::publish(std::unique_ptr<const Policy> next) {
   run_time_.assigned(registry_.newly_assigned());
-  run_time_.publishing(next);
-  registry_.commit(next.generation);
-  running_.policy = next;
-  published_.publish(std::make_unique<const Policy>(std::move(next)), qsbr_);
+  run_time_.publishing(*next);
+  registry_.commit(next->generation);
+  published_.publish(std::move(next), qsbr_);
 }
 
-ApplyResult Publisher::take(spec::Policy wanted, Mode mode, bool keep, std::uint64_t generation) {
+ApplyResult Publisher::take(spec::Policy wanted, Mode mode, bool keep_it, std::uint64_t generation) {
   const Stopwatch stopwatch;
   Verdict verdict = validate(wanted, means_.node);
   const auto now = static_cast<std::int64_t>(unix_ms() / 1000);
@@ -171,22 +188,19 @@ ApplyResult Publisher::take(spec::Policy wanted, Mode mode, bool keep, std::uint
   }
   ApplyResult result;
   result.changes = plan(running_.spec, wanted);
+  Transaction transaction{[this] { registry_.rollback(); }};
   Faults faults;
-  if (!assign_ids(wanted, result.changes, faults)) {
-    registry_.rollback();
-    return refuse(std::move(faults), std::move(verdict.warnings));
-  }
+  if (!assign_ids(wanted, result.changes, faults)) return refuse(std::move(faults), std::move(verdict.warnings));
   auto compiled = compile(std::move(wanted), running_, generation, means_, ids(), now, verdict.warnings);
-  if (!compiled || mode == Mode::judge) registry_.rollback();
   if (!compiled) return refuse(std::move(compiled.error()), std::move(verdict.warnings));
 
   result.kind = ApplyResult::Kind::applied;
   result.warnings = std::move(verdict.warnings);
   if (mode == Mode::publish) {
-    Policy next = std::move(compiled->policy);
+    publish(std::make_unique<const Policy>(compiled->policy));
+    transaction.commit();
     running_ = std::move(*compiled);
-    publish(std::move(next));
-    if (keep && store_) kept(store_->save(running_.spec, generation));
+    if (keep_it) keep([&] { return store_->save(running_.spec, generation); });
     update_status();
   }
   result.generation = running_.policy.generation;
@@ -227,15 +241,17 @@ ApplyResult Publisher::apply(const spec::EndpointDelta& delta, std::uint64_t if_
   // The running spec lends its routes and gets them back, changed endpoints or not.
   std::vector<spec::Endpoint> before = running_.spec.endpoints;
   spec::Policy& wanted = running_.spec;
-  apply_delta(delta, wanted.endpoints);
-  const auto give_back = [&](Faults faults) {
-    speak_of_the_delta(faults, delta, wanted.endpoints);
+  Transaction transaction{[&] {
     registry_.rollback();
     wanted.endpoints = std::move(before);
+  }};
+  const auto refuse_delta = [&](Faults faults) {
+    speak_of_the_delta(faults, delta, wanted.endpoints);
     return refuse(std::move(faults));
   };
+  apply_delta(delta, wanted.endpoints);
   if (Verdict verdict = validate_endpoints(wanted, means_.node); !verdict.ok())
-    return give_back(std::move(verdict.faults));
+    return refuse_delta(std::move(verdict.faults));
 
   ApplyResult result;
   result.changes = plan_endpoints(before, wanted.endpoints);
@@ -244,12 +260,14 @@ ApplyResult Publisher::apply(const spec::EndpointDelta& delta, std::uint64_t if_
     if (change.kind == ChangeKind::removed) registry_.release(ObjectKind::endpoint, change.name);
     if (change.kind == ChangeKind::added) give(ObjectKind::endpoint, change.name, "set", faults);
   }
-  if (!faults.empty()) return give_back(std::move(faults));
+  if (!faults.empty()) return refuse_delta(std::move(faults));
   auto next = compile_endpoints(wanted, running_, running_.policy.generation + 1, ids());
-  if (!next) return give_back(std::move(next.error()));
+  if (!next) return refuse_delta(std::move(next.error()));
 
-  publish(std::move(*next));
-  if (store_) kept(store_->append(delta, running_.spec, running_.policy.generation));
+  publish(std::make_unique<const Policy>(*next));
+  transaction.commit();
+  running_.policy = std::move(*next);
+  keep([&] { return store_->append(delta, running_.spec, running_.policy.generation); });
   update_status();
   result.kind = ApplyResult::Kind::applied;
   result.generation = running_.policy.generation;
@@ -270,9 +288,16 @@ void Publisher::housekeep() {
   status_.snapshots_alive = alive;
 }
 
-void Publisher::kept(const std::expected<void, std::string>& result) {
+// What runs is published by now: a disk or a memory that is short is told, and changes nothing.
+template <typename Save>
+void Publisher::keep(Save&& save) {
+  if (!store_) return;
+  std::string error;
+  try {
+    if (const std::expected<void, std::string> result = save(); !result) error = result.error();
+  } catch (const std::exception& failure) { error = fmt::format("the policy could not be kept: {}", failure.what()); }
   const std::lock_guard lock{mutex_};
-  status_.store_error = result ? std::string{} : result.error();
+  status_.store_error = std::move(error);
 }
 
 void Publisher::update_status() {
@@ -288,7 +313,7 @@ void Publisher::update_status() {
                   route.name.empty() ? std::nullopt : registry_.find(policy::ObjectKind::route, route.name))
             names.emplace(ref->id, route.name);
   const std::lock_guard lock{mutex_};
-  if (renamed) route_names_ = std::move(names);
+  if (renamed) route_names_.swap(names);  // the old ones die when nobody waits for the lock
   current_ = running_.policy;
   status_.generation = running_.policy.generation;
   if (status_.generation > 0) status_.applied_unix_ms = unix_ms();

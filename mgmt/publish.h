@@ -91,8 +91,9 @@ class Publisher {
   bool assign_ids(const spec::Policy& wanted, const std::vector<Action>& changes, Faults& faults);
   void give(policy::ObjectKind kind, std::string_view name, std::string path, Faults& faults);
   IdOf ids() const;
-  void publish(Policy next);
-  void kept(const std::expected<void, std::string>& result);
+  void publish(std::unique_ptr<const Policy> next);
+  template <typename Save>
+  void keep(Save&& save);
   void update_status();
 
   const Means means_;

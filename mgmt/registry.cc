@@ -35,22 +35,20 @@ std::optional<ObjectRef> Registry::assign(policy::ObjectKind what, std::string_v
     }
     return ObjectRef{what, found->second, entry.generation};
   }
-  std::uint32_t id;
-  if (!kind.free.empty()) {
-    id = kind.free.top();
-    kind.free.pop();
-  } else if (kind.entries.size() < kind.limit) {
-    id = static_cast<std::uint32_t>(kind.entries.size());
+  if (kind.free.empty()) {
+    if (kind.entries.size() >= kind.limit) return std::nullopt;
     kind.entries.emplace_back();
-  } else {
-    return std::nullopt;
+    kind.free.push(static_cast<std::uint32_t>(kind.entries.size() - 1));
   }
+  // The way back is written down first: whatever throws from here on, rollback() mends.
+  const std::uint32_t id = kind.free.top();
+  undo_.push_back({what, id, State::free});
+  kind.free.pop();
   Entry& entry = kind.entries[id];
   entry.name = name;
   ++entry.generation;
   kind.by_name.emplace(entry.name, id);
   move(kind, entry, State::live);
-  undo_.push_back({what, id, State::free});
   assigned_.push_back({what, id, entry.generation});
   return assigned_.back();
 }

@@ -154,14 +154,15 @@ std::expected<void, std::string> Store::save(const spec::Policy& policy, std::ui
   add(out, sealed);
   add(out, digest(out));
 
-  // The one before stays within reach: a second name for it, then the rename.
+  // The one before stays within reach: a second name for it, then the rename. A damaged one takes nobody's place.
   const std::filesystem::path path = file(policy_file), previous = file(previous_file),
                               beside = previous.string() + ".new";
   ::unlink(beside.c_str());
-  if (::link(path.c_str(), beside.c_str()) == 0 && ::rename(beside.c_str(), previous.c_str()) != 0)
+  if (policy_is_good_ && ::link(path.c_str(), beside.c_str()) == 0 && ::rename(beside.c_str(), previous.c_str()) != 0)
     ::unlink(beside.c_str());
   journal_is_good_ = false;
   if (auto replaced = replace_file(path, out); !replaced) return replaced;
+  policy_is_good_ = true;
   // Records of the old journal are older than this policy and would be passed over: to remove it may fail.
   ::unlink(file(journal_file).c_str());
   journal_bytes_ = 0;
@@ -255,12 +256,15 @@ std::expected<std::optional<Store::Loaded>, std::string> Store::load() {
   journal_is_good_ = false;  // the first delta writes a whole
   if (!std::filesystem::exists(path, error) && !std::filesystem::exists(previous, error)) return std::nullopt;
   auto loaded = read_policy(path);
+  policy_is_good_ = loaded.has_value();
   if (loaded) {
     replay_journal(*loaded);
     return std::move(*loaded);
   }
   auto older = read_policy(previous);
   if (!older) return std::unexpected{fmt::format("{}; {}", loaded.error(), older.error())};
+  // The journal goes on from the damaged one: to this one, and to what is saved next, it means nothing.
+  ::unlink(file(journal_file).c_str());
   older->warnings.push_back(fmt::format("{}; the policy before it is used", loaded.error()));
   return std::move(*older);
 }

@@ -55,6 +55,7 @@ class Store {
   DecodeLimits limits_;
   Secret<32> key_;
   std::size_t journal_bytes_ = 0;
+  bool policy_is_good_ = false;   // the policy file that is there was read or written
   bool journal_is_good_ = false;  // it follows the policy file that is there, and ends at journal_bytes_
 };
 

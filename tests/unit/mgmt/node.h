@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <new>
 
 #include "crypto/tls/tickets.h"
 #include "mgmt/encode.h"
@@ -14,11 +15,14 @@ namespace sluice::mgmt::test {
 
 struct QuietRunTime : RunTime {
   void assigned(std::span<const ObjectRef> ids) override { given += ids.size(); }
-  void publishing(const Policy& next) override { announced = next.generation; }
+  void publishing(const Policy& next) override {
+    if (fails) throw std::bad_alloc{};
+    announced = next.generation;
+  }
   bool is_idle(const ObjectRef&) override { return idle; }
   std::atomic<std::size_t> given{0};
   std::atomic<std::uint64_t> announced{0};
-  std::atomic<bool> idle{true};
+  std::atomic<bool> idle{true}, fails{false};
 };
 
 struct Node {

@@ -3,7 +3,14 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <thread>
 
 #include "mgmt/file.h"
 #include "tests/unit/mgmt/sample.h"
@@ -128,6 +135,114 @@ TEST_F(StoreTest, AnotherNodesKeyIsToldFromDamage) {
 TEST(ReplaceFile, AFullDiskIsToldAndLeavesTheOldFile) {
   EXPECT_THAT(write_all(File{::open("/dev/full", O_WRONLY)}, bytes("x"), "/dev/full").error(),
               testing::HasSubstr("No space left"));
+}
+
+TEST_F(StoreTest, FilesAndFolderAreForTheirOwnerAlone) {
+  Store store = open();
+  spec::Policy policy = secret_policy();
+  ASSERT_TRUE(store.save(policy, 1));
+  ASSERT_TRUE(store.save(policy, 2));
+  const spec::EndpointDelta delta{{{"a", "a1", "10.0.0.1:8080", 3}}, {}};
+  apply_delta(delta, policy.endpoints);
+  ASSERT_TRUE(store.append(delta, policy, 3));
+  struct stat info;
+  ASSERT_EQ(stat(folder.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0700u);
+  for (const char* name : {"node.key", "policy.sluice", "policy.sluice.previous", "endpoints.journal"}) {
+    ASSERT_EQ(stat((folder / name).c_str(), &info), 0) << name;
+    EXPECT_EQ(info.st_mode & 0777, 0600u) << name;
+  }
+}
+
+TEST_F(StoreTest, ADamagedPolicyTakesNobodysPlace) {
+  {
+    Store store = open();
+    ASSERT_TRUE(store.save(secret_policy(), 1));
+    ASSERT_TRUE(store.save(secret_policy(), 2));
+    const spec::EndpointDelta delta{{{"a", "a1", "10.0.0.1:8080", 3}}, {}};
+    ASSERT_TRUE(store.append(delta, secret_policy(), 3));
+  }
+  put("policy.sluice", sluice::bytes("torn"));
+  Store store = open();
+  EXPECT_EQ(store.load().value()->generation, 1u) << "the journal followed the damaged one";
+  ASSERT_TRUE(store.save(secret_policy(), 2));
+  put("policy.sluice", sluice::bytes("torn again"));
+  EXPECT_EQ(open().load().value()->generation, 1u) << "not the torn one";
+}
+
+// A process that saves and appends as fast as it can is killed again and again: what the next one loads is whole, and
+// no older than what had been promised.
+TEST_F(StoreTest, KilledInTheMiddleOfSavesTheLastPromiseIsKept) {
+  spec::Policy policy = secret_policy();
+  std::uint64_t generation = 0;
+  for (int round = 0; round < 25; ++round) {
+    int promise[2];
+    ASSERT_EQ(pipe(promise), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+      auto store = Store::open(folder);
+      if (!store) _exit(1);
+      const auto loaded = store->load();
+      if (!loaded) _exit(2);
+      for (std::uint64_t next = generation + 1;; ++next) {
+        // The weight tells which generation it is.
+        const spec::EndpointDelta delta{{{"a", "a1", "10.0.0.1:8080", static_cast<std::uint32_t>(next)}}, {}};
+        apply_delta(delta, policy.endpoints);
+        if (!(next % 3 == 0 ? store->save(policy, next) : store->append(delta, policy, next))) _exit(3);
+        if (write(promise[1], &next, sizeof next) != sizeof next) _exit(4);
+      }
+    }
+    close(promise[1]);
+    std::uint64_t promised = generation, last = 0;
+    for (int i = 0; i < 1 + round % 5; ++i)
+      if (read(promise[0], &last, sizeof last) == sizeof last) promised = last;
+    std::this_thread::sleep_for(std::chrono::microseconds{round * 331 % 4000});
+    ASSERT_EQ(kill(child, SIGKILL), 0);
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status)) << WEXITSTATUS(status);
+    while (read(promise[0], &last, sizeof last) == sizeof last) promised = last;
+    close(promise[0]);
+    const auto loaded = open().load();
+    ASSERT_TRUE(loaded) << loaded.error();
+    ASSERT_TRUE(*loaded);
+    EXPECT_GE((*loaded)->generation, promised);
+    EXPECT_EQ((*loaded)->policy.endpoints[0].weight, (*loaded)->generation);
+    EXPECT_EQ((*loaded)->policy.certificates[0].key_pem, "THE-PRIVATE-KEY");
+    generation = (*loaded)->generation;
+    policy = (*loaded)->policy;
+  }
+}
+
+// On a disk of 256 KiB: what does not fit is told, what was there stays, and it goes on when there is room again.
+TEST_F(StoreTest, AFullDiskIsToldAndKeepsTheLastGoodPolicy) {
+  const std::filesystem::path disk = folder.parent_path() / "disk";
+  std::filesystem::create_directory(disk);
+  ASSERT_EQ(mount("sluice-test", disk.c_str(), "tmpfs", 0, "size=256k"), 0) << "needs root";
+  {
+    Store store = Store::open(disk / "state").value();
+    spec::Policy policy = secret_policy();
+    ASSERT_TRUE(store.save(policy, 1));
+    const std::vector<std::uint8_t> filler(1 << 20, 'x');
+    const std::filesystem::path full = disk / "filler";
+    EXPECT_FALSE(write_all(File{::open(full.c_str(), O_WRONLY | O_CREAT, 0600)}, filler, full));
+    const auto saved = store.save(policy, 2);
+    ASSERT_FALSE(saved);
+    EXPECT_THAT(saved.error(), testing::HasSubstr("No space left"));
+    const spec::EndpointDelta delta{{{"a", "a1", "10.0.0.1:8080", 9}}, {}};
+    apply_delta(delta, policy.endpoints);
+    EXPECT_FALSE(store.append(delta, policy, 3));
+    auto loaded = Store::open(disk / "state").value().load();
+    ASSERT_TRUE(loaded) << loaded.error();
+    EXPECT_EQ((*loaded)->generation, 1u);
+    std::filesystem::remove(full);
+    EXPECT_TRUE(store.append(delta, policy, 3)) << "room again";
+    loaded = Store::open(disk / "state").value().load();
+    ASSERT_TRUE(loaded) << loaded.error();
+    EXPECT_EQ((*loaded)->generation, 3u);
+    EXPECT_EQ((*loaded)->policy, policy);
+  }
+  EXPECT_EQ(umount2(disk.c_str(), MNT_DETACH), 0);
 }
 
 }  // namespace
