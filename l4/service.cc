@@ -37,6 +37,12 @@ void check(const ServiceSpec& spec, std::size_t at, std::vector<ServiceError>& e
   check_backends(spec, at, errors);
 }
 
+// One Maglev table serves both: it knows of a backend its place in the list, its address and its weight.
+bool choose_alike(const std::vector<Backend>& a, const std::vector<Backend>& b) {
+  return std::ranges::equal(a, b,
+                            [](const Backend& x, const Backend& y) { return x.at == y.at && x.weight == y.weight; });
+}
+
 template <typename T, typename Id>
 std::vector<std::uint32_t> sorted_by(const std::vector<T>& objects, Id id) {
   std::vector<std::uint32_t> order(objects.size());
@@ -76,7 +82,7 @@ const Backend* Service::find(EndpointId endpoint) const {
 }
 
 std::expected<Services, std::vector<ServiceError>> Services::compile(std::vector<ServiceSpec> specs,
-                                                                     std::uint64_t generation) {
+                                                                     std::uint64_t generation, const Services* before) {
   std::vector<ServiceError> errors;
   std::map<ServiceId, std::size_t> ids;
   std::vector<PrefixPorts::Rule> rules;
@@ -102,7 +108,10 @@ std::expected<Services, std::vector<ServiceError>> Services::compile(std::vector
     service.mode = spec.mode;
     service.timeouts = spec.timeouts;
     service.backends = std::move(spec.backends);
-    service.maglev = Maglev(service.backends, spec.maglev_size);
+    const Service* same = before ? before->by_id(spec.id) : nullptr;
+    if (same && same->maglev.slots().size() == spec.maglev_size && choose_alike(same->backends, service.backends))
+      service.maglev = same->maglev;
+    else service.maglev = Maglev(service.backends, spec.maglev_size);
     service.by_endpoint_ = sorted_by(service.backends, &Backend::endpoint);
   }
   out.by_id_ = sorted_by(out.services_, &Service::id);

@@ -83,9 +83,11 @@ class Services {
  public:
   Services() = default;
   // All errors at once. `generation` must differ between any two sets that a forwarder is shown: what a flow learnt
-  // from one set is checked again under the next.
+  // from one set is checked again under the next. Maglev tables of services whose backends are the same in `before`,
+  // which may be nullptr, are copied from there instead of built.
   static std::expected<Services, std::vector<ServiceError>> compile(std::vector<ServiceSpec> specs,
-                                                                    std::uint64_t generation);
+                                                                    std::uint64_t generation,
+                                                                    const Services* before = nullptr);
 
   std::optional<ServiceMatch> find(const IpAddress& destination, std::uint16_t port, Protocol protocol) const;
   const Service* by_id(ServiceId id) const;

@@ -114,10 +114,7 @@ std::expected<void, StartError> Appliance::open_files() {
 
 std::expected<void, StartError> Appliance::open_metrics() {
   if (config_.metrics_listen.empty()) return {};
-  auto opened = MetricsServer::open(config_.metrics_listen, [this] {
-    const std::lock_guard lock{baselines_mutex_};
-    return metrics_text(sources());
-  });
+  auto opened = MetricsServer::open(config_.metrics_listen, [this] { return metrics_text(sources()); });
   if (!opened)
     return std::unexpected{
         StartError{opened.error().in_use ? ExitCode::running : ExitCode::usage, opened.error().text}};
@@ -242,10 +239,7 @@ void Appliance::write_access_lines() {
   access_->flush();
 }
 
-void Appliance::assigned(std::span<const ObjectRef> ids) {
-  const std::lock_guard lock{baselines_mutex_};
-  baselines_.begin(*plane_, ids);
-}
+void Appliance::assigned(std::span<const ObjectRef> ids) { baselines_.begin(*plane_, ids); }
 
 // Limits of the node hold before the first request can count against them.
 void Appliance::publishing(const Policy& next) {
@@ -268,7 +262,6 @@ bool Appliance::is_idle(const ObjectRef& id) {
 ReportSources Appliance::sources() { return {*plane_, *publisher_, baselines_, started_, draining_}; }
 
 Answer Appliance::handle(const fb::Request& request, flatbuffers::FlatBufferBuilder& builder) {
-  const std::lock_guard lock{baselines_mutex_};
   const auto report = [](fb::Result type, auto offset) { return Answer{fb::Outcome::ok, "", type, offset.Union()}; };
   switch (request.command_type()) {
     case fb::Command::Status: return report(fb::Result::StatusReport, report_status(builder, sources()));

@@ -52,7 +52,6 @@ class Appliance final : public RunTime, public ControlHandler {
   route::DatabaseCache databases_;
   std::unique_ptr<Plane> plane_;
   std::optional<Store> store_;
-  std::mutex baselines_mutex_;  // of `baselines_`: written on the policy thread
   Baselines baselines_;
   std::unique_ptr<Publisher> publisher_;
   std::unique_ptr<Server> server_;

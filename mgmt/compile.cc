@@ -183,7 +183,8 @@ std::shared_ptr<const policy::EndpointSet> build_endpoints(const spec::Policy& w
                                const std::uint32_t cluster = id_of(policy::ObjectKind::cluster, service.cluster).id;
                                return out->of(cluster) == before.of(cluster);
                              });
-  out->services = same_services ? before.services : build_services(wanted, generation, id_of, faults);
+  out->services =
+      same_services ? before.services : build_services(wanted, generation, id_of, before.services.get(), faults);
   if (!faults.empty()) return nullptr;
   if (same_services && out->groups == before.groups) return running.policy.endpoints;
   return out;
@@ -217,7 +218,7 @@ Verdict check_rooms(const spec::Policy& wanted, const Compiled& running, const M
   build_shared_parts(parts, running, means, any_id, now_unix, verdict.faults, verdict.warnings);
   Faults of_listeners, of_services;
   build_listener_match(wanted, means, any_id, of_listeners);
-  build_services(wanted, 1, any_id, of_services);
+  build_services(wanted, 1, any_id, nullptr, of_services);
   std::ranges::move(of_listeners, std::back_inserter(verdict.faults));
   std::ranges::move(of_services, std::back_inserter(verdict.faults));
   return verdict;

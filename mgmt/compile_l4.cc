@@ -155,9 +155,9 @@ std::shared_ptr<const Listeners> build_listener_match(const spec::Policy& policy
 }
 
 std::shared_ptr<const Services> build_services(const spec::Policy& policy, std::uint64_t generation, const IdOf& id_of,
-                                               Faults& faults) {
+                                               const Services* before, Faults& faults) {
   Placed<ServiceSpec> services = services_of(policy, id_of);
-  auto compiled = Services::compile(services.items, generation);
+  auto compiled = Services::compile(services.items, generation, before);
   for (unsigned i = 0; !compiled && i < conflicts_max; ++i) {
     std::vector<std::size_t> lost;
     for (const ServiceError& error : compiled.error()) {
@@ -167,7 +167,7 @@ std::shared_ptr<const Services> build_services(const spec::Policy& policy, std::
     std::ranges::sort(lost);
     lost.erase(std::ranges::unique(lost).begin(), lost.end());
     for (const std::size_t at : lost | std::views::reverse) services.erase(at);
-    compiled = Services::compile(services.items, generation);
+    compiled = Services::compile(services.items, generation, before);
   }
   return compiled && faults.empty() ? std::make_shared<const Services>(std::move(*compiled)) : nullptr;
 }

@@ -22,8 +22,9 @@ std::shared_ptr<const tls::ServerContext> build_context(const spec::ListenerTls&
 // compile_l4.cc
 std::shared_ptr<const Listeners> build_listener_match(const spec::Policy& policy, const Means& means, const IdOf& id_of,
                                                       Faults& faults);
+// `before`, where given, lends its Maglev tables.
 std::shared_ptr<const Services> build_services(const spec::Policy& policy, std::uint64_t generation, const IdOf& id_of,
-                                               Faults& faults);
+                                               const Services* before, Faults& faults);
 
 }  // namespace sluice::mgmt
 

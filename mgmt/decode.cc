@@ -16,6 +16,8 @@ namespace {
 
 // Thrown when the spec would grow over its budget; caught at the entry points below.
 struct OverBudget {};
+// What a fault takes, about: a buffer may have millions of them.
+constexpr std::size_t fault_bytes = 256;
 
 class Decoder {
  public:
@@ -43,7 +45,10 @@ class Decoder {
   // The schema's enums and the spec's have the same values in the same order.
   template <typename To, typename From>
   To choice(From in, From last, const Path& path) {
-    if (in > last) faults_.push_back({path.text(), fmt::format("value {} is not known to this sluiced", unsigned(in))});
+    if (in > last) {
+      spend(fault_bytes);
+      faults_.push_back({path.text(), fmt::format("value {} is not known to this sluiced", unsigned(in))});
+    }
     return static_cast<To>(in);
   }
   template <typename In>

@@ -76,11 +76,16 @@ std::uint64_t sum_counter(const Plane& plane, Counter counter) {
 }
 
 void Baselines::begin(const Plane& plane, std::span<const ObjectRef> ids) {
-  for (const ObjectRef& id : ids) began_[{id.kind, id.id}] = sum_figures(plane, id.kind, id.id);
+  for (const ObjectRef& id : ids) {
+    const ObjectFigures sum = sum_figures(plane, id.kind, id.id);
+    const std::lock_guard lock{mutex_};
+    began_[{id.kind, id.id}] = sum;
+  }
 }
 
 ObjectFigures Baselines::now(const Plane& plane, ObjectKind kind, std::uint32_t id) const {
   const ObjectFigures sum = sum_figures(plane, kind, id);
+  const std::lock_guard lock{mutex_};
   const auto began = began_.find({kind, id});
   return began == began_.end() ? sum : sum - began->second;
 }

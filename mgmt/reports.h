@@ -6,6 +6,7 @@
 #include <flatbuffers/flatbuffers.h>
 
 #include <map>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -24,13 +25,15 @@ struct ObjectFigures {
   ObjectFigures operator-(const ObjectFigures& other) const;
 };
 
-// Where each object's counters began. Gauges are never subtracted.
+// Where each object's counters began. Gauges are never subtracted. Written by the policy thread, read by management's:
+// the lock is held for one object at a time.
 class Baselines {
  public:
   void begin(const Plane& plane, std::span<const ObjectRef> ids);
   ObjectFigures now(const Plane& plane, policy::ObjectKind kind, std::uint32_t id) const;
 
  private:
+  mutable std::mutex mutex_;
   std::map<std::pair<policy::ObjectKind, std::uint32_t>, ObjectFigures> began_;
 };
 

@@ -27,6 +27,8 @@ constexpr unsigned in_flight_max = 16;
 constexpr unsigned turn_max = 16;
 // One that may not speak may at most ask something short.
 constexpr std::size_t denied_bytes_max = 64 << 10;
+// A new client has its say for so long before it may have to make way.
+constexpr Nanos say_time{10'000'000};
 
 bool is_for_policy(fb::Command command) {
   return command == fb::Command::Apply || command == fb::Command::DryRun || command == fb::Command::EndpointDelta ||
@@ -79,8 +81,9 @@ struct Server::Client {
   unsigned in_flight = 0;  // requests on the policy thread
   bool closing = false;    // nothing more is read; closed when all is sent
   bool ended = false;      // the peer has shut down its side
-  bool gone = false;       // the peer is no more; only jobs of it are left
+  bool gone = false;       // the peer is no more: it reads no reply
   std::uint32_t watched = 0;
+  Nanos came;
   Nanos active;  // last byte in either direction
   Nanos frame_began;
 
@@ -137,29 +140,34 @@ bool Server::may(int fd) const {
   return std::ranges::find(groups, group_) != groups.end();
 }
 
-// Whoever has been silent longest and waits for nothing makes way for a new one.
-bool Server::make_room() {
-  if (clients_.size() < options_.clients_max) return true;
-  const Client* oldest = nullptr;
-  for (const auto& [id, client] : clients_)
-    if (client->in_flight == 0 && (!oldest || client->active < oldest->active)) oldest = client.get();
-  if (!oldest) return false;
-  drop(oldest->id);
-  return true;
+// Whoever has been silent longest and waits for nothing makes way for a new one. Who came just now does not: the new
+// one waits in the backlog meanwhile.
+Server::Room Server::room() {
+  if (clients_.size() < options_.clients_max) return {.free = true};
+  Room room;
+  for (const auto& [id, client] : clients_) {
+    if (client->in_flight > 0) continue;
+    if (now_ - client->came < say_time) room.soon = true;
+    else if (!room.silent || client->active < room.silent->active) room.silent = client.get();
+  }
+  return room;
 }
 
 void Server::accept_all() {
   for (unsigned i = 0; i < 16; ++i) {
+    const Room room = this->room();
+    if (!room.free && !room.silent && room.soon) return;
     const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0) return;
-    if (!make_room()) {
+    if (!room.free && !room.silent) {
       ::close(fd);
       continue;
     }
+    if (!room.free) drop(room.silent->id);
     const bool allowed = may(fd);
     const ClientId id = next_client_++;
     auto client = std::make_unique<Client>(id, fd, allowed, allowed ? options_.request_bytes_max : denied_bytes_max);
-    client->active = now_;
+    client->came = client->active = now_;
     epoll_event event{.events = EPOLLIN, .data = {.u64 = id}};
     client->watched = EPOLLIN;
     if (epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0) clients_.emplace(id, std::move(client));
@@ -170,12 +178,14 @@ void Server::step(Nanos now) {
   now_ = now;
   std::array<epoll_event, 64> events;
   const int n = epoll_wait(epoll_, events.data(), events.size(), 0);
+  bool accepts = false;
   for (int i = 0; i < n; ++i) {
     const std::uint64_t mark = events[static_cast<std::size_t>(i)].data.u64;
-    if (mark == listener_mark) accept_all();
+    if (mark == listener_mark) accepts = true;
     else if (mark == jobs_mark) jobs_->finish();
     else serve(mark, events[static_cast<std::size_t>(i)].events);
   }
+  if (accepts) accept_all();  // last: nobody makes way whose request has arrived
   close_idle();
 }
 
@@ -207,9 +217,7 @@ void Server::let_go(Client& client) {
     if (!read_some(client)) break;
     process(client);
   }
-  client.closing = true;
-  if (client.in_flight == 0) return drop(client.id);
-  epoll_ctl(epoll_, EPOLL_CTL_DEL, client.fd, nullptr);
+  drop(client.id);
 }
 
 void Server::forget_output(Client& client) {
@@ -357,7 +365,6 @@ void Server::send(Client& client, Bytes reply) {
 }
 
 void Server::watch(Client& client) {
-  if (client.gone) return;
   std::uint32_t wanted = 0;
   if (!client.output.empty()) wanted |= EPOLLOUT;
   if (!client.blocked()) {

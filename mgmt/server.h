@@ -68,6 +68,10 @@ class Server {
 
  private:
   struct Client;
+  struct Room {
+    const Client* silent = nullptr;  // who makes way
+    bool free = false, soon = false;
+  };
   using ClientId = std::uint64_t;
   static constexpr std::uint64_t listener_mark = 0, jobs_mark = 1;  // what epoll says of other descriptors
 
@@ -88,7 +92,7 @@ class Server {
   void say(Client& client, std::uint64_t id, fb::Outcome outcome, std::string_view message);
   void watch(Client& client);
   void close_idle();
-  bool make_room();
+  Room room();
   void drop(ClientId id);
   Client* find(ClientId id);
 

@@ -9,6 +9,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <cstdio>
+#include <random>
+#include <stdexcept>
 #include <thread>
 
 #include "mgmt/frame_reader.h"
@@ -19,6 +23,7 @@ namespace {
 
 struct Appliance : ControlHandler {
   Answer handle(const fb::Request& request, flatbuffers::FlatBufferBuilder& builder) override {
+    if (request.command_type() == fb::Command::Services) throw std::runtime_error{"no memory, say"};
     if (request.command_type() != fb::Command::Status)
       return {.outcome = fb::Outcome::unknown_command, .message = "not here"};
     return {.type = fb::Result::StatusReport, .result = fb::CreateStatusReportDirect(builder, "test").Union()};
@@ -117,15 +122,35 @@ class ServerTest : public testing::Test {
     EXPECT_FALSE(std::filesystem::exists(options.path));
     std::filesystem::remove_all(options.path.parent_path());
   }
-  void expect_status(const char* while_what) {
-    Peer peer{options.path};
+  // One question on a connection of its own; how long the answer took.
+  std::chrono::microseconds ask_status(const char* while_what) {
     const auto before = std::chrono::steady_clock::now();
+    Peer peer{options.path};
     peer.ask_status(5);
     const fb::Reply* reply = peer.reply();
-    ASSERT_TRUE(reply) << while_what;
-    EXPECT_EQ(reply->id(), 5u);
-    EXPECT_EQ(reply->outcome(), fb::Outcome::ok);
-    EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds{2}) << while_what;
+    EXPECT_TRUE(reply) << while_what;
+    if (reply) {
+      EXPECT_EQ(reply->id(), 5u);
+      EXPECT_EQ(reply->outcome(), fb::Outcome::ok);
+    }
+    return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - before);
+  }
+  // Issue 2: within 100 ms. A machine that builds something else at the same time may take this process off its CPUs
+  // for longer than that; such a stall does not repeat itself as a server that is held up does, so the best of three
+  // counts. The worst is printed at the end.
+  void expect_status(const char* while_what) {
+    auto best = std::chrono::microseconds::max();
+    for (int i = 0; i < 3 && best > std::chrono::milliseconds{100}; ++i) {
+      const auto took = ask_status(while_what);
+      best = std::min(best, took);
+      worst = std::max(worst, took);
+    }
+    EXPECT_LE(best, std::chrono::milliseconds{100}) << while_what;
+    ++asked;
+  }
+  void print_worst() const {
+    std::printf("status answered %d times, at the latest after %lld us\n", asked,
+                static_cast<long long>(worst.count()));
   }
 
   test::Node node;
@@ -134,6 +159,8 @@ class ServerTest : public testing::Test {
   std::unique_ptr<Server> server;
   std::thread thread;
   std::atomic<bool> stop{false};
+  std::chrono::microseconds worst{0};
+  int asked = 0;
 };
 
 TEST_F(ServerTest, AppliesDeltasAndGivesBack) {
@@ -203,6 +230,91 @@ TEST_F(ServerTest, WhoSendsGarbageOrHalfOrReadsNothingHarmsNobody) {
     Peer silent{options.path};
     expect_status("clients that come and go");
   }
+  print_worst();
+}
+
+TEST_F(ServerTest, RandomBytesFromManyClientsHoldNobodyUp) {
+  std::atomic<bool> enough{false};
+  std::vector<std::thread> abusers;
+  for (unsigned n = 0; n < 3; ++n)
+    abusers.emplace_back([&, n] {
+      std::mt19937 random{n + 1};
+      flatbuffers::FlatBufferBuilder b;
+      b.FinishSizePrefixed(fb::CreateRequest(b, 1, fb::Command::Get, fb::CreateGet(b).Union()));
+      const std::vector<std::uint8_t> good{b.GetBufferPointer(), b.GetBufferPointer() + b.GetSize()};
+      while (!enough) {
+        Peer peer{options.path};
+        for (int i = 0; i < 20 && !enough; ++i) {
+          std::vector<std::uint8_t> bytes = good;
+          switch (random() % 4) {
+            case 0:  // anything, of any length
+              bytes.resize(random() % 5000);
+              for (std::uint8_t& each : bytes) each = static_cast<std::uint8_t>(random());
+              break;
+            case 1:  // a request with a wrong bit
+              bytes[4 + random() % (bytes.size() - 4)] ^= static_cast<std::uint8_t>(1u << random() % 8);
+              break;
+            case 2:  // half of one
+              bytes.resize(random() % bytes.size());
+              break;
+            case 3:  // 4 GiB are announced, or almost
+              std::ranges::fill(std::span{bytes}.first(4), static_cast<std::uint8_t>(0xff - random() % 8));
+              break;
+          }
+          peer.write_without_waiting(bytes);
+        }
+      }
+    });
+  for (int i = 0; i < 200; ++i) expect_status("random bytes");
+  enough = true;
+  for (std::thread& each : abusers) each.join();
+  print_worst();
+  Peer peer{options.path};
+  peer.ask_apply(1, test::sample());
+  const fb::Reply* reply = peer.reply();
+  ASSERT_TRUE(reply);
+  EXPECT_TRUE(reply->result_as_Applied());
+}
+
+TEST_F(ServerTest, StatusIsAnsweredWhileALargePolicyIsCompiled) {
+  spec::Policy policy = test::sample();
+  auto& routes = policy.route_tables[0].virtual_hosts[0].routes;
+  for (int i = 0; i < 30'000; ++i) {
+    spec::Route route;
+    route.path = {spec::PathMatchKind::exact, "/" + std::to_string(i)};
+    route.clusters = {{"a", 1}};
+    routes.push_back(std::move(route));
+  }
+  Peer peer{options.path};
+  peer.ask_apply(1, policy);
+  std::atomic<bool> done{false};
+  std::thread waits{[&] {
+    const fb::Reply* reply = peer.reply();
+    EXPECT_TRUE(reply && reply->result_as_Applied());
+    done = true;
+  }};
+  while (!done) expect_status("a policy is compiled");
+  waits.join();
+  EXPECT_GT(asked, 1);
+  print_worst();
+}
+
+TEST_F(ServerTest, AHandlerThatFailsCostsOneReply) {
+  Peer peer{options.path};
+  peer.ask(4, fb::Command::Services, [](auto& b) { return fb::CreateServices(b).Union(); });
+  const fb::Reply* reply = peer.reply();
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(reply->id(), 4u);
+  EXPECT_EQ(reply->outcome(), fb::Outcome::failed);
+  node.run_time.fails = true;
+  peer.ask_apply(5, test::sample());
+  ASSERT_TRUE((reply = peer.reply()));
+  EXPECT_EQ(reply->id(), 5u);
+  EXPECT_EQ(reply->outcome(), fb::Outcome::failed);
+  node.run_time.fails = false;
+  peer.ask_apply(6, test::sample());
+  ASSERT_TRUE((reply = peer.reply()));
+  EXPECT_TRUE(reply->result_as_Applied());
 }
 
 TEST_F(ServerTest, SilentClientsMakeWayForNewOnes) {
