@@ -5,7 +5,9 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
 #include <array>
+#include <deque>
 
 #include "mgmt/version.h"
 
@@ -21,25 +23,48 @@ using Labels = std::vector<ClientMetric::Label>;
 
 bool is_gauge(std::string_view unit) { return unit.starts_with("gauge:"); }
 
+struct Gauge {
+  std::string_view name, labels, help;
+};
+constexpr std::array gauges = {
+    Gauge{"sluice_build_info", "version, commit, node", "1; what runs stands in the labels"},
+    Gauge{"sluice_uptime_seconds", "", "Since the workers started"},
+    Gauge{"sluice_draining", "", "1: no new connections"},
+    Gauge{"sluice_policy_generation", "", "Of the running policy; 0: none applied yet"},
+    Gauge{"sluice_policy_applied_timestamp_seconds", "", "When it was applied"},
+    Gauge{"sluice_policy_stored", "", "1: the running policy is kept on disk"},
+    Gauge{"sluice_snapshots_alive", "", "Policies that some worker may still read"},
+    Gauge{"sluice_packet_buffers_free", "", "Packet buffers in the node's pool"},
+    Gauge{"sluice_packet_slices_free", "", "Packet descriptors in the node's pool"},
+    Gauge{"sluice_workers", "", "Packet threads"},
+    Gauge{"sluice_port_up", "port, driver", "1: the port has its link"},
+    Gauge{"sluice_cluster_permits_in_use", "cluster, kind", "What counts against a cluster's limits now"},
+    Gauge{"sluice_cluster_permits_limit", "cluster, kind", "A cluster's limits over the node"},
+    Gauge{"sluice_listener_permits_in_use", "listener", "Connections that count against a listener's limit now"},
+};
+
 class Page {
  public:
   MetricFamily& family(std::string name, std::string help, MetricType type) {
     families_.push_back({std::move(name), std::move(help), type, {}});
     return families_.back();
   }
-  void gauge(const char* name, const char* help, double value, Labels labels = {}) {
-    add(family(name, help, MetricType::Gauge), value, std::move(labels));
+  MetricFamily& gauge(std::string_view name) {
+    const auto found = std::ranges::find(gauges, name, &Gauge::name);
+    CHECK(found != gauges.end());
+    return family(std::string{name}, std::string{found->help}, MetricType::Gauge);
   }
+  void gauge(std::string_view name, double value, Labels labels = {}) { add(gauge(name), value, std::move(labels)); }
   static void add(MetricFamily& family, double value, Labels labels) {
     ClientMetric metric;
     metric.label = std::move(labels);
     (family.type == MetricType::Gauge ? metric.gauge.value : metric.counter.value) = value;
     family.metric.push_back(std::move(metric));
   }
-  std::string text() const { return prometheus::TextSerializer{}.Serialize(families_); }
+  std::string text() const { return prometheus::TextSerializer{}.Serialize({families_.begin(), families_.end()}); }
 
  private:
-  std::vector<MetricFamily> families_;
+  std::deque<MetricFamily> families_;  // what is handed out stays where it is
 };
 
 void add_counters(Page& page, const ReportSources& from) {
@@ -92,6 +117,9 @@ constexpr std::array told = {
          "Failed connects, resets and timeouts of endpoints; requests answered by the node with 5xx"},
 };
 
+constexpr const char* responses_help = "HTTP answers by class";
+constexpr const char* latency_help = "From the request's first byte to the answer's last";
+
 void add_objects(Page& page, const std::string& kind, const std::vector<Object>& objects) {
   for (const Told& one : told) {
     MetricFamily& family =
@@ -100,7 +128,7 @@ void add_objects(Page& page, const std::string& kind, const std::vector<Object>&
       Page::add(family, static_cast<double>(object.figures.get(one.figure)), object.labels);
   }
   MetricFamily& responses = page.family(fmt::format("sluice_{}_responses_total", kind),
-                                        fmt::format("HTTP answers by class, by {}", kind), MetricType::Counter);
+                                        fmt::format("{}, by {}", responses_help, kind), MetricType::Counter);
   for (const Object& object : objects)
     for (unsigned group = 1; group <= 5; ++group) {
       Labels labels = object.labels;
@@ -109,8 +137,7 @@ void add_objects(Page& page, const std::string& kind, const std::vector<Object>&
       Page::add(responses, static_cast<double>(object.figures.get(figure)), std::move(labels));
     }
   MetricFamily& latency = page.family(fmt::format("sluice_{}_latency_seconds", kind),
-                                      fmt::format("From the request's first byte to the answer's last, by {}", kind),
-                                      MetricType::Histogram);
+                                      fmt::format("{}, by {}", latency_help, kind), MetricType::Histogram);
   for (const Object& object : objects) {
     if (object.figures.get(Figure::requests) == 0) continue;
     ClientMetric metric = latency_metric(object.figures);
@@ -147,39 +174,33 @@ void add_permits(Page& page, const ReportSources& from, const Policy& policy) {
   constexpr std::array kinds = {"connections", "pending", "requests"};
   static_assert(kinds.size() == static_cast<std::size_t>(ClusterPermit::count_));
   const Permit& clusters = from.plane.cluster_permits();
-  MetricFamily used{
-      "sluice_cluster_permits_in_use", "What counts against a cluster's limits now", MetricType::Gauge, {}};
-  MetricFamily limits{"sluice_cluster_permits_limit", "A cluster's limits over the node", MetricType::Gauge, {}};
+  MetricFamily& used = page.gauge("sluice_cluster_permits_in_use");
+  MetricFamily& limits = page.gauge("sluice_cluster_permits_limit");
   for (const auto& cluster : policy.clusters->clusters)
     for (std::uint32_t kind = 0; kind < kinds.size(); ++kind) {
       const Labels labels = {{"cluster", cluster.name}, {"kind", kinds[kind]}};
       Page::add(used, clusters.in_use(cluster.id, kind), labels);
       Page::add(limits, clusters.limit(cluster.id, kind), labels);
     }
-  page.family(used.name, used.help, used.type) = used;
-  page.family(limits.name, limits.help, limits.type) = limits;
-  MetricFamily& listeners = page.family("sluice_listener_permits_in_use",
-                                        "Connections that count against a listener's limit now", MetricType::Gauge);
+  MetricFamily& listeners = page.gauge("sluice_listener_permits_in_use");
   for (const auto& listener : policy.routes->listeners)
     Page::add(listeners, from.plane.listener_permits().in_use(listener.id, 0), {{"listener", listener.name}});
 }
 
 void add_node(Page& page, const ReportSources& from) {
   const Publisher::Status status = from.publisher.status();
-  page.gauge("sluice_build_info", "1; what runs stands in the labels", 1,
+  page.gauge("sluice_build_info", 1,
              {{"version", version_text()}, {"commit", commit_text()}, {"node", from.plane.config().name}});
-  page.gauge("sluice_uptime_seconds", "Since the workers started", (from.plane.clock().now() - from.started).seconds());
-  page.gauge("sluice_draining", "1: no new connections", from.draining ? 1 : 0);
-  page.gauge("sluice_policy_generation", "Of the running policy; 0: none applied yet",
-             static_cast<double>(status.generation));
-  page.gauge("sluice_policy_applied_timestamp_seconds", "When it was applied",
-             static_cast<double>(status.applied_unix_ms) / 1000);
-  page.gauge("sluice_policy_stored", "1: the running policy is kept on disk", status.store_error.empty() ? 1 : 0);
-  page.gauge("sluice_snapshots_alive", "Policies that some worker may still read", status.snapshots_alive);
-  page.gauge("sluice_packet_buffers_free", "Packet buffers in the node's pool", from.plane.buffers().data_free());
-  page.gauge("sluice_packet_slices_free", "Packet descriptors in the node's pool", from.plane.buffers().slices_free());
-  page.gauge("sluice_workers", "Packet threads", static_cast<double>(from.plane.workers().size()));
-  MetricFamily& up = page.family("sluice_port_up", "1: the port has its link", MetricType::Gauge);
+  page.gauge("sluice_uptime_seconds", (from.plane.clock().now() - from.started).seconds());
+  page.gauge("sluice_draining", from.draining ? 1 : 0);
+  page.gauge("sluice_policy_generation", static_cast<double>(status.generation));
+  page.gauge("sluice_policy_applied_timestamp_seconds", static_cast<double>(status.applied_unix_ms) / 1000);
+  page.gauge("sluice_policy_stored", status.store_error.empty() ? 1 : 0);
+  page.gauge("sluice_snapshots_alive", status.snapshots_alive);
+  page.gauge("sluice_packet_buffers_free", from.plane.buffers().data_free());
+  page.gauge("sluice_packet_slices_free", from.plane.buffers().slices_free());
+  page.gauge("sluice_workers", static_cast<double>(from.plane.workers().size()));
+  MetricFamily& up = page.gauge("sluice_port_up");
   for (const PortSeat& port : from.plane.ports())
     Page::add(up, port.device->link_up() ? 1 : 0, {{"port", port.name}, {"driver", port.device->driver()}});
 }
@@ -188,6 +209,17 @@ void add_node(Page& page, const ReportSources& from) {
 
 std::string metric_name(const CounterInfo& counter) {
   return fmt::format("sluice_{}{}", counter.name, is_gauge(counter.unit) ? "" : "_total");
+}
+
+std::vector<MetricInfo> metric_reference() {
+  std::vector<MetricInfo> out;
+  for (const Gauge& one : gauges) out.push_back({std::string{one.name}, "gauge", one.labels, one.help});
+  for (const Told& one : told)
+    out.push_back({fmt::format("sluice_KIND_{}", one.name), one.type == MetricType::Gauge ? "gauge" : "counter",
+                   "the object's name", one.help});
+  out.push_back({"sluice_KIND_responses_total", "counter", "the object's name, class (1xx to 5xx)", responses_help});
+  out.push_back({"sluice_KIND_latency_seconds", "histogram", "the object's name", latency_help});
+  return out;
 }
 
 std::string metrics_text(const ReportSources& from) {

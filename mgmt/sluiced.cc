@@ -1,13 +1,13 @@
 // sluiced.cc - the appliance's command line.
 
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 
 #include <unistd.h>
 
 #include <cstdio>
 
 #include "mgmt/appliance.h"
+#include "mgmt/command_line.h"
 #include "mgmt/security.h"
 #include "mgmt/version.h"
 
@@ -31,27 +31,24 @@ int check(const NodeConfig& config) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"Sluice: a node-level service-mesh data plane"};
-  std::string file = "/etc/sluice/node.toml";
-  bool only_check = false, version = false;
-  app.add_option("-c,--config", file, "the node file")->capture_default_str();
-  app.add_flag("--check", only_check, "print the topology and every error; start nothing");
-  app.add_flag("--version", version, "print the versions of all parts and the code path");
+  CLI::App app;
+  CommandLine line;
+  describe(app, line);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? exit_with(ExitCode::ok) : exit_with(ExitCode::usage);
   }
-  if (version) {
+  if (line.version) {
     fmt::print("{}", version_report());
     return exit_with(ExitCode::ok);
   }
-  const auto config = read_node_file(file);
+  const auto config = read_node_file(line.file);
   if (!config) {
-    for (const NodeError& error : config.error()) fmt::print(stderr, "sluiced: {}\n", to_text(error, file));
+    for (const NodeError& error : config.error()) fmt::print(stderr, "sluiced: {}\n", to_text(error, line.file));
     return exit_with(ExitCode::usage);
   }
-  if (only_check) return check(*config);
+  if (line.only_check) return check(*config);
 
   restrict_files();
   sluice::Log log{STDERR_FILENO, config->log_level};
