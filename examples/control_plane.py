@@ -29,8 +29,8 @@ class Node:
 
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.connect(path)  # waits for its turn, which a socket with a time limit does not
         self.socket.settimeout(60)
-        self.socket.connect(path)
         self.last_id = 0
 
     def ask(self, command_type, compose):

@@ -76,7 +76,7 @@ std::expected<std::unique_ptr<Device>, std::string> open_device(const DeviceSpec
   device->spec_ = spec;
   auto done = device->attach();
   if (done) done = device->configure(buffers);
-  if (!done) return std::unexpected("port " + spec.name + ": " + done.error());
+  if (!done) return std::unexpected("port " + spec.name + " (" + spec.device + "): " + done.error());
   return device;
 }
 
@@ -85,18 +85,18 @@ std::expected<void, std::string> Device::attach() {
   std::uint16_t id = 0;
   if (rte_eth_dev_get_port_by_name(name.c_str(), &id) != 0) {
     if (const int error = rte_dev_probe(spec_.device.c_str()))
-      return std::unexpected("cannot open device '" + spec_.device + "': " + reason(error));
+      return std::unexpected("the device cannot be opened: " + reason(error));
     attached_ = true;
     if (rte_eth_dev_get_port_by_name(name.c_str(), &id) != 0) {
       if (rte_eal_hotplug_remove(is_pci(name) ? "pci" : "vdev", name.c_str()) != 0) {}  // nothing more can be done
       attached_ = false;
-      return std::unexpected("device '" + spec_.device + "' is not a network device");
+      return std::unexpected("it is not a network device");
     }
   }
   rte_eth_dev_owner owner{};
   if (rte_eth_dev_owner_new(&owner.id) != 0) return std::unexpected("no ethdev owner id is left");
   std::snprintf(owner.name, sizeof owner.name, "%s", spec_.name.c_str());
-  if (rte_eth_dev_owner_set(id, &owner) != 0) return std::unexpected("device '" + name + "' belongs to another port");
+  if (rte_eth_dev_owner_set(id, &owner) != 0) return std::unexpected("the device belongs to another port");
   id_ = id;
   return {};
 }
@@ -143,7 +143,8 @@ std::expected<void, std::string> Device::configure(Buffers& buffers) {
     rte_eth_txconf tx_conf = info.default_txconf;
     tx_conf.offloads = conf.txmode.offloads;
     if (const int error = rte_eth_rx_queue_setup(id_, queue, rx_ring, socket, &rx_conf, buffers.data_pool()))
-      return std::unexpected("receive queue " + std::to_string(queue) + ": " + reason(error));
+      return std::unexpected("receive queue " + std::to_string(queue) +
+                             " cannot be had (another process may have it): " + reason(error));
     if (const int error = rte_eth_tx_queue_setup(id_, queue, tx_ring, socket, &tx_conf))
       return std::unexpected("transmit queue " + std::to_string(queue) + ": " + reason(error));
   }
@@ -152,6 +153,7 @@ std::expected<void, std::string> Device::configure(Buffers& buffers) {
 
   rte_ether_addr mac;
   if (const int error = rte_eth_macaddr_get(id_, &mac)) return std::unexpected("no MAC address: " + reason(error));
+  if (rte_is_zero_ether_addr(&mac)) rte_eth_random_addr(mac.addr_bytes);  // a port of net_ring has none
   std::memcpy(caps_.mac.bytes.data(), mac.addr_bytes, 6);
   // Where a driver knows neither mode it delivers everything anyway (memif, ring, pcap).
   const int promiscuous = spec_.promiscuous ? rte_eth_promiscuous_enable(id_) : 0;
