@@ -76,7 +76,7 @@ std::expected<std::unique_ptr<Device>, std::string> open_device(const DeviceSpec
   device->spec_ = spec;
   auto done = device->attach();
   if (done) done = device->configure(buffers);
-  if (!done) return std::unexpected("port " + spec.name + " (" + spec.device + "): " + done.error());
+  if (!done) return std::unexpected("port " + spec.name + ": " + spec.device + ": " + done.error());
   return device;
 }
 

@@ -117,7 +117,7 @@ ip netns add "$name" && ip -n "$name" link add v0 type veth peer name v1 && ip -
 node prefix="$name-d" state="$folder/d" port=net_af_xdp0,iface=v0 >"$folder/d.toml"
 ok "a node on a veth" start "$folder/d.toml" "$folder/$name-d.sock" ip netns exec "$name"
 node prefix="$name-e" state="$folder/e" port=net_af_xdp0,iface=v0 >"$folder/e.toml"
-ends "a busy port" 5 1 "^sluiced: port p (net_af_xdp0,iface=v0): .*another process may have it" ip netns exec "$name" "$sluiced" --config "$folder/e.toml"
+ends "a busy port" 5 1 "^sluiced: port p: net_af_xdp0,iface=v0: .*another process may have it" ip netns exec "$name" "$sluiced" --config "$folder/e.toml"
 
 # Policies.
 control() { "$sluicectl" --socket "$folder/$name.sock" "$@"; }
