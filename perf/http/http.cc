@@ -76,6 +76,7 @@ void measure(Ground& ground, const HttpCase& c, Haproxy* haproxy) {
   Figure figure{.scenario = "http", .name = c.name, .unit = "requests/s/core"};
   Driven driven;
   std::string missing;
+  std::vector<double> peer_load;
   answer_all(rig, world, ground.clock, 1, c.name);  // alone, so that nothing is lost while neighbours are resolved
   for (unsigned sample = 0; sample <= ground.options.samples(); ++sample) {  // the first warms up
     on_workers(1, [&](std::uint16_t) { driven = answer_all(rig, world, ground.clock, requests, c.name); });
@@ -84,8 +85,8 @@ void measure(Ground& ground, const HttpCase& c, Haproxy* haproxy) {
                                static_cast<double>(driven.busy_tsc));
     usleep(100'000);
     if (!haproxy || !sample) continue;
-    const auto theirs = haproxy->requests_per_cpu_second(c.close, seconds);
-    if (theirs) figure.peer_samples.push_back(*theirs);
+    const auto theirs = haproxy->drive(c.close, seconds);
+    if (theirs) figure.peer_samples.push_back(theirs->requests), peer_load.push_back(theirs->load);
     else missing = theirs.error();
   }
   if (!missing.empty()) ground.report.miss("http", fmt::format("{} of haproxy", c.name), missing);
@@ -101,8 +102,10 @@ void measure(Ground& ground, const HttpCase& c, Haproxy* haproxy) {
       .add("requests_per_busy_turn", static_cast<double>(requests) / static_cast<double>(driven.busy_turns))
       .add("frames_per_request",
            static_cast<double>(world.frames_in() + world.frames_out()) / static_cast<double>(world.answered()))
-      .add("segments_sent_again", static_cast<double>(world.repeated()))
-      .add("peer_measure", "requests per second of user and system time of the process, loopback");
+      .add("segments_sent_again", static_cast<double>(world.repeated()));
+  if (!figure.peer.empty())
+    figure.params.add("peer_load", median(peer_load))
+        .add("peer_measure", "requests per second of user and system time of the process, loopback");
   ground.report.add(std::move(figure));
 }
 

@@ -146,7 +146,11 @@ std::uint16_t Generator::transmit(std::uint16_t, std::span<rte_mbuf*> frames, Na
       continue;
     }
     ++returned_;
-    hash_ += (load<std::uint64_t>(at + ip_at + 12) ^ load<std::uint32_t>(at + udp_at)) * 0x9e3779b97f4a7c15;
+    // Hop limit, protocol, checksum, source; destination, ports; length, checksum.
+    const std::uint64_t first = load<std::uint64_t>(at + ip_at + 8) * 0xd6e8feb86659fd93;
+    const std::uint64_t last =
+        load<std::uint64_t>(at + ip_at + 16) ^ std::uint64_t{load<std::uint32_t>(at + udp_at + 4)} << 17;
+    hash_ += (first ^ last) * 0x9e3779b97f4a7c15;
     if (checking_) [[unlikely]] {
       ++checked_;
       wrong_ += !verify(frame);

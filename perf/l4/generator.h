@@ -6,10 +6,12 @@
 // client_of(f) and goes to the VIP. Buffers go round in a ring as deep as a NIC's, so that they are as cold as a NIC's
 // would be in the second-level cache. Flows come in order, or at random, each with equal chance.
 //
-// What comes back: every packet is counted and its rewritten addresses and ports are hashed. While checking (never in
-// timed stretches), it is verified in full: both checksums, hop limit, MACs, that the payload is the flow's, that it
-// goes to a backend from one of our SNAT ports, and that the flow's translation is the one it always had.
-// ARP requests are answered at any time. One queue, one worker; no allocation after the constructor.
+// What comes back: every packet is counted, and its headers from the hop limit to the UDP checksum are hashed (the sum
+// over packets does not depend on their order). While checking, it is verified in full: both checksums, hop limit,
+// MACs, that the payload is the flow's, that it goes to a backend from one of our SNAT ports, and that the flow's
+// translation is the one it always had. A timed stretch is not checked but offered again, checked: equal hashes say
+// that every packet of the timed one was right. ARP requests are answered at any time. One queue, one worker; no
+// allocation after the constructor.
 #pragma once
 
 #include <algorithm>
@@ -57,7 +59,9 @@ class Generator final : public Port {
   ~Generator() override;
 
   // What the next calls of receive() give: `count` packets, at random or from flow `from` on, round and round.
-  void offer_random(std::uint64_t count) { random_ = true, left_ = count; }
+  void offer_random(std::uint64_t count) { random_ = true, left_ = count, began_ = state_; }
+  // The packets of the last offer_random() once more.
+  void offer_again(std::uint64_t count) { state_ = began_, offer_random(count); }
   void offer_in_order(std::uint64_t count, std::uint32_t from = 0) { random_ = false, left_ = count, next_ = from; }
   bool done() const { return left_ == 0 && replies_ == 0; }
   // Checks every packet in full from now on, or no longer.
@@ -101,7 +105,7 @@ class Generator final : public Port {
   std::uint32_t free_head_ = 0, free_count_ = 0;
   bool random_ = true, checking_ = false;
   std::uint32_t next_ = 0;
-  std::uint64_t left_ = 0, state_ = 0x9e3779b97f4a7c15;
+  std::uint64_t left_ = 0, state_ = 0x9e3779b97f4a7c15, began_ = state_;
   std::uint64_t sent_ = 0, returned_ = 0, checked_ = 0, wrong_ = 0, hash_ = 0;
   static constexpr std::uint32_t replies_max = 64;
   std::array<rte_mbuf*, replies_max> reply_;

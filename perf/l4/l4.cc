@@ -61,14 +61,28 @@ void demand(bool good, const Generator& port, const std::string& what) {
 
 // Every flow once, each packet verified. The first time, flows are opened; the first packets of all wait for ARP.
 template <typename Turn>
-void check_pass(Generator& port, const std::string& what, Turn&& turn) {
+void check_pass(Generator& port, const std::string& what, Turn&& turn, std::uint64_t count = 0,
+                std::uint32_t from = 0) {
   const std::uint64_t sent = port.sent(), back = port.returned();
   port.check(true);
-  port.offer_in_order(port.flow_count());
+  port.offer_in_order(count ? count : port.flow_count(), from);
   while (!port.done()) turn();
   turn();
   port.check(false);
   demand(port.returned() - back == port.sent() - sent, port, what);
+}
+
+// The stretch that was timed, once more and checked: its hash must be the one of the timed stretch.
+template <typename Turn>
+void replay(Generator& port, std::uint64_t packets, std::uint64_t timed_hash, const std::string& what, Turn&& turn) {
+  const std::uint64_t hash = port.seen_hash(), back = port.returned();
+  port.check(true);
+  port.offer_again(packets);
+  while (!port.done()) turn();
+  turn();
+  port.check(false);
+  demand(port.returned() - back == packets, port, what + ", again");
+  demand(port.seen_hash() - hash == timed_hash, port, what + ": timed packets differ from the same ones checked");
 }
 
 // Packets per second of the cycles given.
@@ -97,14 +111,41 @@ struct NatCase {
   bool hardware_checksums;
 };
 
+// One timed stretch through ours, in packets per second; checked afterwards.
+double our_rate(Rig& rig, Generator& port, std::uint64_t packets, const char* name, Driven& driven) {
+  const std::uint64_t back = port.returned(), hash = port.seen_hash();
+  port.offer_random(packets);
+  on_workers(1, [&](std::uint16_t) { driven = rig.drive(0, [&] { return port.done(); }); });
+  demand(port.returned() - back == packets, port, fmt::format("{}: lost packets: {}", name, rig.drops()));
+  Driven ignored;
+  replay(port, packets, port.seen_hash() - hash, name, [&] { rig.turn(0, {}, ignored); });
+  pause_between_samples();
+  return rate(packets, driven.busy_tsc);
+}
+
+double peer_rate(RteHashNat& peer, Generator& port, std::uint64_t packets) {
+  const std::uint64_t back = port.returned(), hash = port.seen_hash();
+  std::uint64_t cycles = 0;
+  port.offer_random(packets);
+  on_workers(1, [&](std::uint16_t) {
+    const std::uint64_t began = rte_rdtsc();
+    while (peer.turn(port)) {}
+    cycles = rte_rdtsc() - began;
+  });
+  demand(port.returned() - back == packets, port, "rte_hash_nat");
+  replay(port, packets, port.seen_hash() - hash, "rte_hash_nat", [&] { peer.turn(port); });
+  pause_between_samples();
+  return rate(packets, cycles);
+}
+
 void full_nat(Ground& ground, const NatCase& c) {
   ground.report.progress(fmt::format("l4 {}: opening {} flows", c.name, c.flows));
   Generator port{all_flows(c.flows), ground.buffers, c.hardware_checksums};
   Rig rig{node_of({&port}, 1, c.flows + c.flows / 4 + 1024, true), ground.buffers, ground.clock};
-  Driven ignored;
+  Driven last;
+  const auto turn = [&] { rig.turn(0, {}, last); };
   port.offer_in_order(1);
-  for (int i = 0; i < 100; ++i) rig.turn(0, {}, ignored);  // announcements, the first neighbour
-  const auto turn = [&] { rig.turn(0, {}, ignored); };
+  for (int i = 0; i < 100; ++i) turn();  // announcements, the first neighbour
   // Neighbours first: a flow of each backend is among the first hundred.
   port.offer_in_order(std::min(c.flows, 200u));
   while (!port.done()) turn();
@@ -113,35 +154,17 @@ void full_nat(Ground& ground, const NatCase& c) {
 
   Generator peer_port{all_flows(c.flows), ground.buffers, c.hardware_checksums};
   auto peer = RteHashNat::make(c.flows);
-  if (!peer) ground.report.progress("rte_hash_nat: no memory for its table");
   if (peer) check_pass(peer_port, "rte_hash_nat", [&] { peer->turn(peer_port); });
+  else ground.report.miss("l4", fmt::format("{} of rte_hash_nat", c.name), "no memory for its table");
 
   Figure figure{.scenario = "l4", .name = c.name, .unit = "packets/s/core", .peer = peer ? "rte_hash_nat" : ""};
   const auto packets = ground.options.pick<std::uint64_t>(3'000'000, 2'000'000, 200'000);
-  Driven last;
   for (unsigned sample = 0; sample <= ground.options.samples(); ++sample) {  // the first warms up
-    const std::uint64_t back = port.returned();
-    port.offer_random(packets);
-    on_workers(1, [&](std::uint16_t) { last = rig.drive(0, [&] { return port.done(); }); });
-    demand(port.returned() - back == packets, port, fmt::format("{}: lost packets: {}", c.name, rig.drops()));
-    if (sample) figure.samples.push_back(rate(packets, last.busy_tsc));
-    pause_between_samples();
-    if (!peer) continue;
-    std::uint64_t cycles = 0;
-    const std::uint64_t peer_back = peer_port.returned();
-    peer_port.offer_random(packets);
-    on_workers(1, [&](std::uint16_t) {
-      const std::uint64_t began = rte_rdtsc();
-      while (peer->turn(peer_port)) {}
-      cycles = rte_rdtsc() - began;
-    });
-    demand(peer_port.returned() - peer_back == packets, peer_port, "rte_hash_nat");
-    if (sample) figure.peer_samples.push_back(rate(packets, cycles));
-    pause_between_samples();
+    const double ours = our_rate(rig, port, packets, c.name, last),
+                 theirs = peer ? peer_rate(*peer, peer_port, packets) : 0;
+    if (sample) figure.samples.push_back(ours);
+    if (sample && peer) figure.peer_samples.push_back(theirs);
   }
-  check_pass(port, c.name, turn);
-  if (peer) check_pass(peer_port, "rte_hash_nat", [&] { peer->turn(peer_port); });
-  demand(true, peer_port, "rte_hash_nat");
   figure.result_hash = hash_text(port.backend_hash());
   figure.params.add("flows", c.flows)
       .add("packet", 64)
@@ -152,6 +175,7 @@ void full_nat(Ground& ground, const NatCase& c) {
       .add("load", last.load())
       .add("csum", c.hardware_checksums ? "hw" : "sw")
       .add("tso", "no")
+      .add("packets_checked", static_cast<double>(port.checked()))
       .add("cycles_per_packet", static_cast<double>(rte_get_tsc_hz()) / figure.value());
   ground.report.add(std::move(figure));
 }
@@ -181,14 +205,17 @@ void new_flows(Ground& ground) {
     port.offer_in_order(1000);
     while (!port.done()) rig.turn(0, ahead, driven);
     for (int i = 0; i < 10; ++i) rig.turn(0, ahead, driven);
-    const std::uint64_t back = port.returned(), before = rig.counters().get(Counter::l4_flows_opened);
+    const std::uint64_t back = port.returned(), before = rig.counters().get(Counter::l4_flows_opened),
+                        hash = port.seen_hash();
     port.offer_in_order(flows - 1000, 1000);
     on_workers(1, [&](std::uint16_t) { driven = rig.drive(0, [&] { return port.done(); }, ahead); });
     const std::uint64_t made = rig.counters().get(Counter::l4_flows_opened) - before;
     demand(made == flows - 1000, port, fmt::format("new_flows: {} opened; {}", made, rig.drops()));
     demand(port.returned() - back == made, port, fmt::format("new_flows: lost packets: {}", rig.drops()));
     if (sample) figure.samples.push_back(rate(made, driven.busy_tsc));
-    check_pass(port, "new_flows", [&] { rig.turn(0, ahead, driven); });
+    const std::uint64_t timed = port.seen_hash() - hash, checked_from = port.seen_hash();
+    check_pass(port, "new_flows", [&] { rig.turn(0, ahead, driven); }, flows - 1000, 1000);
+    demand(port.seen_hash() - checked_from == timed, port, "new_flows: first packets differ from later ones");
     port.forget();
     ahead = ahead + idle_timeout + idle_timeout;
     for (int i = 0; i < 4000 && rig.counters().get(Counter::l4_flows) > 0; ++i) {
@@ -255,9 +282,8 @@ void two_workers(Ground& ground) {
   const std::uint64_t lost = left.sent() + right.sent() - left.returned() - right.returned();  // waiting for ARP
   for (unsigned sample = 0; sample <= ground.options.samples(); ++sample) {
     Driven driven, halves[2];
-    one_port.offer_random(packets);
-    on_workers(1, [&](std::uint16_t) { driven = one.drive(0, [&] { return one_port.done(); }); });
-    pause_between_samples();
+    const double alone = our_rate(one, one_port, packets, "two_workers", driven);
+    const std::uint64_t hashes[2] = {left.seen_hash(), right.seen_hash()};
     std::atomic<int> ready{0};
     for (Generator* port : ports) port->offer_random(packets);
     on_workers(2, [&](std::uint16_t worker) {
@@ -266,8 +292,10 @@ void two_workers(Ground& ground) {
       halves[worker] = both.drive(worker, [&] { return ports[worker]->done(); });
     });
     if (sample)
-      figure.samples.push_back((rate(packets, halves[0].busy_tsc) + rate(packets, halves[1].busy_tsc)) /
-                               rate(packets, driven.busy_tsc));
+      figure.samples.push_back((rate(packets, halves[0].busy_tsc) + rate(packets, halves[1].busy_tsc)) / alone);
+    for (std::uint16_t worker = 0; worker < 2; ++worker)
+      replay(*ports[worker], packets, ports[worker]->seen_hash() - hashes[worker], "two_workers",
+             [&] { both.turn(worker, {}, ignored); });
     pause_between_samples();
   }
   demand(both.counters(0).get(Counter::handoff_sent) == 0, left, "two_workers: packets changed workers");

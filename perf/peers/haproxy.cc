@@ -84,7 +84,7 @@ std::expected<std::unique_ptr<Haproxy>, std::string> Haproxy::start() {
   return peer;
 }
 
-std::expected<double, std::string> Haproxy::requests_per_cpu_second(bool close, unsigned seconds) {
+std::expected<Haproxy::Rate, std::string> Haproxy::drive(bool close, unsigned seconds) {
   std::vector<std::string> command{
       wrk_, "-t1", "-c100", fmt::format("-d{}s", seconds), "-s", scratch_ / "answers.lua", "-H", "Host: bench.example"};
   if (close) command.insert(command.end(), {"-H", "Connection: close"});
@@ -102,7 +102,7 @@ std::expected<double, std::string> Haproxy::requests_per_cpu_second(bool close, 
   for (std::size_t i = 2; i < found.size(); ++i)
     if (found[i] != "0" || answers == 0) return std::unexpected{"not every answer was right: " + found.str()};
   if (used <= 0) return std::unexpected{std::string{"haproxy used no measurable time"}};
-  return answers / used;
+  return Rate{answers / used, used / seconds};
 }
 
 }  // namespace sluice::perf

@@ -17,8 +17,12 @@ class Haproxy {
  public:
   static std::expected<std::unique_ptr<Haproxy>, std::string> start();
 
+  struct Rate {
+    double requests = 0;  // a second of its CPU time
+    double load = 0;      // the share of a CPU that it used
+  };
   // 100 connections for so long; with `close`, a connection for each request.
-  std::expected<double, std::string> requests_per_cpu_second(bool close, unsigned seconds);
+  std::expected<Rate, std::string> drive(bool close, unsigned seconds);
 
  private:
   Haproxy() = default;

@@ -66,16 +66,12 @@ void Process::stop() {
 }
 
 double Process::cpu_seconds() const {
-  // /proc/PID/stat: fields 14 and 15, counted behind the name, which may hold anything but ends with the last ')'.
-  const std::string text = read_text("/proc/" + std::to_string(pid_) + "/stat");
-  const std::size_t end = text.rfind(')');
-  if (end == std::string::npos) return 0;
-  std::istringstream in{text.substr(end + 2)};
-  std::string word;
-  double ticks = 0;
-  for (int field = 3; field <= 15 && in >> word; ++field)
-    if (field >= 14) ticks += std::strtod(word.c_str(), nullptr);
-  return ticks / static_cast<double>(sysconf(_SC_CLK_TCK));
+  // The first number of schedstat: nanoseconds on a CPU. (The ticks of `stat` are samples.)
+  double sum = 0;
+  std::error_code ignored;
+  for (const auto& thread : std::filesystem::directory_iterator{"/proc/" + std::to_string(pid_) + "/task", ignored})
+    sum += std::strtod(read_text(thread.path() / "schedstat").c_str(), nullptr);
+  return sum / 1e9;
 }
 
 std::string read_text(const std::string& path) {

@@ -24,7 +24,7 @@ class Process {
   std::optional<int> wait(unsigned seconds);
   // SIGINT, then SIGKILL after 5 s.
   void stop();
-  // User and system time of all its threads until now, in seconds.
+  // User and system time of its threads until now, in seconds.
   double cpu_seconds() const;
 
  private:
