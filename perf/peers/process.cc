@@ -26,6 +26,8 @@ Process::Process(std::vector<std::string> command, const std::string& output, in
     CPU_ZERO(&cpus);
     CPU_SET(cpu, &cpus);
     sched_setaffinity(0, sizeof cpus, &cpus);
+    const sched_param priority{.sched_priority = 1};  // as our workers; where it is not allowed, neither have it
+    sched_setscheduler(0, SCHED_FIFO, &priority);
   }
   const int in = open("/dev/null", O_RDONLY);
   const int out = open(output.empty() ? "/dev/null" : output.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);

@@ -1,5 +1,6 @@
-// process.h - other programs for a benchmark: started with their output in a file, pinned to a CPU, ended by their own
-// id, and asked what CPU time they have used. Destruction ends the program and waits for it.
+// process.h - other programs for a benchmark: started with their output in a file, pinned to a CPU (then at real-time
+// priority like our own workers, where that is allowed, so that no compiler runs in between), ended by their own id,
+// and asked what CPU time they have used. Destruction ends the program and waits for it.
 #pragma once
 
 #include <sys/types.h>
