@@ -21,7 +21,7 @@ struct Options {
   T pick(T full, T quick, T smoke) const {
     return length == Length::full ? full : length == Length::quick ? quick : smoke;
   }
-  unsigned samples() const { return pick(9u, 5u, 3u); }
+  unsigned samples() const { return pick(9u, 5u, 2u); }
 };
 
 class Params {

@@ -17,7 +17,7 @@ void testpmd(Ground& ground) {
   if (program.empty()) return miss("dpdk-testpmd is not installed");
   if (std::thread::hardware_concurrency() < 2) return miss("dpdk-testpmd needs two CPUs");
   const Scratch scratch;
-  const unsigned seconds = ground.options.pick(12u, 7u, 4u);
+  const unsigned seconds = ground.options.pick(12u, 7u, 3u);
   Process run{{program,
                "--no-huge",
                "-m",
