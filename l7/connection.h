@@ -56,4 +56,4 @@ using ConnectionId = Handle<Connection>;
 
 }  // namespace sluice
 
-// Tested in tests/e2e/tour/steps_traffic.py.
+// Tested in tests/unit/l7/exchanges_test.cc.

@@ -298,4 +298,4 @@ Exchanges::Step Exchanges::act_locally(Exchange& x, const route::Route& route) {
 
 }  // namespace sluice
 
-// Tested in tests/e2e/tour/steps_traffic.py.
+// Tested in tests/unit/l7/exchanges_test.cc.

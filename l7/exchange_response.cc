@@ -227,4 +227,4 @@ void Exchanges::record(Exchange& x) {
 
 }  // namespace sluice
 
-// Tested in tests/e2e/tour/steps_traffic.py.
+// Tested in tests/unit/l7/exchanges_test.cc.

@@ -236,4 +236,4 @@ void Exchanges::upstream_failed(Exchange& x, Loss loss) {
 
 }  // namespace sluice
 
-// Tested in tests/e2e/tour/steps_traffic.py.
+// Tested in tests/unit/l7/exchanges_test.cc.

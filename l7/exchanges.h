@@ -185,5 +185,3 @@ class Exchanges {
 };
 
 }  // namespace sluice
-
-// Tested in tests/e2e/tour/steps_traffic.py.

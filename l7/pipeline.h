@@ -129,4 +129,4 @@ class Pipeline {
 
 }  // namespace sluice
 
-// Tested in tests/e2e/tour/steps_traffic.py.
+// Tested in tests/unit/l7/exchanges_test.cc.

@@ -38,4 +38,4 @@ class Transport {
 
 }  // namespace sluice
 
-// Tested in tests/e2e/tour/steps_traffic.py.
+// Tested in tests/unit/l7/exchanges_test.cc.

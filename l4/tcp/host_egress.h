@@ -32,4 +32,4 @@ class HostEgress final : public Egress {
 
 }  // namespace sluice::tcp
 
-// Tested in tests/golden/node.cc.
+// Tested in tests/support/node.cc.

@@ -7,7 +7,7 @@
 #include <map>
 #include <sstream>
 
-#include "tests/golden/node.h"
+#include "tests/golden/policy_text.h"
 #include "tests/support/eal_main.h"
 
 namespace sluice::test {

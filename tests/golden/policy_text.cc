@@ -1,6 +1,6 @@
-#include <sstream>
+#include "tests/golden/policy_text.h"
 
-#include "tests/golden/node.h"
+#include <sstream>
 
 namespace sluice::test {
 

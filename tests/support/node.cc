@@ -1,4 +1,4 @@
-#include "tests/golden/node.h"
+#include "tests/support/node.h"
 
 namespace sluice::test {
 
@@ -31,6 +31,7 @@ PipelineConfig config_of(const NodePolicy& policy, std::uint16_t worker) {
 route::spec::Spec routes_to(std::uint32_t cluster) {
   route::spec::Route all;
   all.clusters = {{cluster, 1}};
+  all.timeouts.request = {};  // the cluster's
   return {{{.name = "all", .id = 1, .hosts = {"*"}, .routes = {all}}}};
 }
 
@@ -119,12 +120,13 @@ std::expected<void, std::string> Node::apply(const NodePolicy& policy) {
                          .routes = tables.back(),
                          .timeouts = {Nanos{10'000'000'000}, Nanos::never(), Nanos::never()},
                          .use_client_address = listener.use_client_address});
+    listener_permits_.set_limit(id, 0, Permit::unlimited);
     if (!listener.to) continue;
     clusters.push_back({.id = id,
                         .generation = 1,
                         .name = "cluster",
-                        .connect_timeout = Nanos{5'000'000'000},
-                        .request_timeout = Nanos::never(),
+                        .connect_timeout = listener.connect_timeout,
+                        .request_timeout = listener.request_timeout,
                         .idle_timeout = Nanos::never()});
     auto group = std::make_shared<policy::EndpointGroup>();
     group->id = id;
@@ -132,9 +134,9 @@ std::expected<void, std::string> Node::apply(const NodePolicy& policy) {
     group->total_weight = 1;
     endpoints->groups.resize(std::max<std::size_t>(endpoints->groups.size(), id + 1));
     endpoints->groups[id] = std::move(group);
-    for (const auto kind : {ClusterPermit::connections, ClusterPermit::pending, ClusterPermit::requests})
+    for (const auto kind : {ClusterPermit::connections, ClusterPermit::pending})
       cluster_permits_.set_limit(id, static_cast<std::uint32_t>(kind), 1024);
-    listener_permits_.set_limit(id, 0, Permit::unlimited);
+    cluster_permits_.set_limit(id, static_cast<std::uint32_t>(ClusterPermit::requests), listener.max_requests);
   }
   for (const ServiceSpec& service : policy.services) vips.push_back(service.vip);
   routes->listeners = policy::ById{std::move(listeners)};

@@ -1,5 +1,5 @@
-// node.h - the unit under test of golden cases: the Pipelines of a node with one-queue ports in memory. Frames in by
-// port, frames out by port, a turn of every worker at a time, the time given.
+// node.h - a node whole: its Pipelines as shipped, with one-queue ports in memory. Frames in by port, frames out by
+// port, a turn of every worker at a time, the time given. Golden cases and the tests of exchanges run on it.
 #pragma once
 
 #include <memory>
@@ -18,6 +18,9 @@ struct NodeListener {
   ListenerRule rule;
   std::optional<Endpoint> to;  // none: 404
   bool use_client_address = false;
+  std::uint32_t max_requests = 1024;  // of the endpoint's cluster, at a time
+  Nanos connect_timeout{5'000'000'000};
+  Nanos request_timeout = Nanos::never();
 };
 
 // What a case's policy file says.
@@ -30,9 +33,6 @@ struct NodePolicy {
   std::vector<NodeListener> listeners;
   std::vector<ServiceSpec> services;
 };
-
-// Reads the notation described in tests/golden/README.md. The error names the line.
-std::expected<NodePolicy, std::string> read_policy(const std::string& text);
 
 class Node {
  public:
@@ -48,6 +48,7 @@ class Node {
   std::vector<std::pair<PortId, Frame>> collect();
   // Of all workers together.
   std::uint64_t count(Counter counter) const;
+  Pipeline& pipeline(unsigned worker) { return *seats_.at(worker)->pipeline; }
 
  private:
   struct Seat {
