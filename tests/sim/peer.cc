@@ -1,0 +1,103 @@
+#include "tests/sim/peer.h"
+
+#include <algorithm>
+
+#include "dataplane/packet/parse.h"
+
+namespace sluice::sim {
+
+using namespace literals;
+
+std::optional<tcp::ListenerId> Peer::Ports::find(const IpAddress&, std::uint16_t port, PortId) const {
+  if (std::ranges::find(ports, port) == ports.end()) return std::nullopt;
+  return tcp::ListenerId{port};
+}
+
+Peer::Peer(const PeerSpec& spec, Buffers& buffers, Nanos start) : buffers_(buffers) {
+  port_ = std::make_unique<MemoryPort>(PortCaps{.mac = spec.mac}, buffers, 4096);
+  auto routes = Routes::compile({Interface{.port = 0, .mac = spec.mac, .addresses = spec.addresses}}, {});
+  CHECK(routes.has_value());
+  routes_ = std::move(*routes);
+  queue_ = std::make_unique<TxQueue>(*port_, 0, buffers, counters_);
+  queues_[0] = queue_.get();
+  HostLimits limits;
+  limits.announces = false;
+  host_ = std::make_unique<Host>(routes_, queues_, buffers, counters_, limits);
+  egress_ = std::make_unique<tcp::HostEgress>(*host_);
+  tcp::Config c;
+  c.connections = 512;
+  c.handshakes = 256;
+  c.time_waits = 512;
+  c.transmit_records = 8192;
+  c.receive_limit = c.out_of_order_limit = c.send_limit = 64 * 1024;
+  c.time_wait = 1_s;
+  c.fin_wait_2 = 5_s;
+  c.secret[0] = spec.secret;
+  for (const Prefix& prefix : spec.addresses) c.sources[c.source_count++] = {prefix.address, 20000, 29999};
+  stack_ = std::make_unique<tcp::Stack>(c, buffers, counters_, start);
+  listens_.ports = spec.listens;
+  stack_->set_listeners(tcp::ListenerView{&listens_});
+}
+
+bool Peer::turn(Nanos now) {
+  bool busy = false;
+  for (;;) {
+    rte_mbuf* frames[32];
+    const std::uint16_t n = port_->receive(0, frames, now);
+    if (n == 0) break;
+    busy = true;
+    for (std::uint16_t i = 0; i < n; ++i) {
+      Packet packet{frames[i]};
+      new (&packet.meta()) Meta{.port = 0};
+      if (!parse(packet, true, counters_)) continue;
+      if (packet.meta().protocol == Protocol::tcp) stack_->input(std::move(packet), now);
+      else if (packet.meta().protocol != Protocol::udp) host_->input(std::move(packet), now);
+    }
+  }
+  for (auto events = stack_->take_events(); !events.empty(); events = stack_->take_events())
+    for (const tcp::Event& e : events) event(e, now);
+  act(now);
+  stack_->output(*egress_, now);
+  stack_->expire(now);
+  host_->take_news();
+  host_->tick(now);
+  queue_->flush(now);
+  return busy;
+}
+
+std::uint32_t Peer::read(tcp::ConnId id, std::string& to) {
+  Chain in;
+  stack_->receive(id, in);
+  const std::uint32_t size = in.size();
+  if (size == 0) return 0;
+  const std::size_t before = to.size();
+  to.resize(before + size);
+  in.peek(0, {reinterpret_cast<std::uint8_t*>(to.data()) + before, size});
+  return size;
+}
+
+void Peer::write(tcp::ConnId id, std::string& from) {
+  while (!from.empty()) {
+    const auto n = static_cast<std::uint32_t>(std::min<std::size_t>(stack_->send_room(id), from.size()));
+    if (n == 0) return;
+    Chain out;
+    if (!out.append_bytes({reinterpret_cast<const std::uint8_t*>(from.data()), n}, buffers_)) return;
+    stack_->send(id, std::move(out));
+    from.erase(0, n);
+  }
+}
+
+bool Peer::move(tcp::ConnId& id, std::uint64_t user, Nanos now) {
+  const std::size_t size = stack_->image_size(id);
+  if (size == 0) return false;
+  std::vector<std::uint8_t> image(size);
+  if (stack_->export_image(id, image, now) == 0) return false;
+  stack_->forget(id);
+  const auto moved = stack_->import_image(image, user, now);
+  CHECK(moved.has_value());
+  id = *moved;
+  ++images;
+  return true;
+}
+
+}  // namespace sluice::sim

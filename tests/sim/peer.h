@@ -1,0 +1,68 @@
+// peer.h - a host on the other end of a cable: our own Host and TCP stack over a MemoryPort, and byte streams as strings for the
+// models of clients and backends on top.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dataplane/net/host.h"
+#include "dataplane/port/memory_port.h"
+#include "l4/tcp/host_egress.h"
+#include "l4/tcp/stack.h"
+
+namespace sluice::sim {
+
+struct PeerSpec {
+  std::vector<Prefix> addresses;
+  std::vector<std::uint16_t> listens;  // TCP ports, on every address
+  MacAddress mac;
+  std::uint8_t secret = 0;
+};
+
+class Peer {
+ public:
+  Peer(const PeerSpec& spec, Buffers& buffers, Nanos start);
+  virtual ~Peer() = default;
+  Peer(const Peer&) = delete;
+  Peer& operator=(const Peer&) = delete;
+
+  // One turn. Whether anything came.
+  bool turn(Nanos now);
+
+  MemoryPort& port() { return *port_; }
+  tcp::Stack& stack() { return *stack_; }
+  const Counters& counters() const { return counters_; }
+  std::uint64_t images = 0;  // connections that went out as an image and came in again
+
+ protected:
+  virtual void event(const tcp::Event& event, Nanos now) = 0;
+  virtual void act(Nanos now) = 0;
+
+  // Appends what has come; it is consumed only by consume().
+  std::uint32_t read(tcp::ConnId id, std::string& to);
+  // Sends from the front of `from` what there is room for, and removes it.
+  void write(tcp::ConnId id, std::string& from);
+  // The connection as an image, out and in again: the id is another one afterwards. False, and nothing changed, when the
+  // connection is not in a state that has an image.
+  bool move(tcp::ConnId& id, std::uint64_t user, Nanos now);
+
+  Buffers& buffers_;
+
+ private:
+  struct Ports {
+    std::vector<std::uint16_t> ports;
+    std::optional<tcp::ListenerId> find(const IpAddress&, std::uint16_t port, PortId) const;
+  };
+  Counters counters_;
+  std::unique_ptr<MemoryPort> port_;
+  Routes routes_;
+  Ports listens_;
+  std::unique_ptr<TxQueue> queue_;
+  TxQueue* queues_[1];
+  std::unique_ptr<Host> host_;
+  std::unique_ptr<tcp::HostEgress> egress_;
+  std::unique_ptr<tcp::Stack> stack_;
+};
+
+}  // namespace sluice::sim
