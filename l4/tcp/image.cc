@@ -203,6 +203,7 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
   t->unconsumed_buffers = received.segments();
   t->received = std::move(received);
   t->queue.append(std::move(queued));
+  t->events |= event_writable;  // whoever was promised this event is promised it still
   if (t->received.size()) t->events |= event_readable;
   if (t->fin_received) t->events |= event_finished;
   for (std::uint32_t i = 0; i < holes; ++i) {

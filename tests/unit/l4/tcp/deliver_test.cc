@@ -121,5 +121,18 @@ TEST_F(ScriptTest, AnImageGoesOutAndInAndTheTransferContinues) {
   EXPECT_EQ(content, "abcdefghilater");
 }
 
+TEST_F(ScriptTest, AnImportedConnectionIsWritableOnceMore) {
+  establish();
+  while (stack->send_room(id)) give(1000);  // an event is promised
+  Bytes image(stack->image_size(id));
+  ASSERT_EQ(stack->export_image(id, image, now), image.size());
+  events();
+  stack->forget(id);
+  const auto in = stack->import_image(image, 1, now);
+  ASSERT_TRUE(in);
+  id = *in;
+  EXPECT_TRUE(events() & event_writable);
+}
+
 }  // namespace
 }  // namespace sluice::tcp
