@@ -1,7 +1,9 @@
 #include "dataplane/net/host.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "dataplane/base/hash.h"
 #include "dataplane/packet/emit.h"
 #include "dataplane/packet/wire/arp.h"
 #include "dataplane/packet/wire/icmp.h"
@@ -20,6 +22,13 @@ constexpr std::uint8_t announcement_rounds = 2;  // RFC 5227 ANNOUNCE_NUM; RFC 4
 const AddressSet no_services;
 
 bool starts_with_ip4(const Packet& packet) { return packet.bytes()[0] >> 4 == 4; }
+
+// A number for a list of prefixes; 0: none.
+std::uint64_t mark_of(std::span<const Prefix> prefixes) {
+  std::uint64_t mark = prefixes.size();
+  for (const Prefix& prefix : prefixes) mark = mark * 0x9e3779b97f4a7c15 + end_hash(prefix.address, prefix.length);
+  return mark;
+}
 
 IpAddress destination_of(const Packet& packet) {
   return starts_with_ip4(packet) ? packet.at<wire::Ip4>(0).destination_address()
@@ -219,10 +228,10 @@ void Host::announce_one(InterfaceId interface, const IpAddress& address, Nanos n
 }
 
 void Host::set_services(const AddressSet* services) {
-  const AddressSet* wanted = services ? services : &no_services;
-  const bool changed = !std::ranges::equal(wanted->prefixes(), services_->prefixes());
-  services_ = wanted;
-  if (changed) announce();
+  services_ = services ? services : &no_services;
+  // By a mark, since those of before may be gone: the worker has passed a quiescent state.
+  const std::uint64_t mark = mark_of(services_->prefixes());
+  if (std::exchange(services_mark_, mark) != mark) announce();
 }
 
 void Host::set_routes(const Routes& routes) {

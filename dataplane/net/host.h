@@ -97,7 +97,7 @@ class Host {
   // up.
   void announce();
   // New addresses of services: answered for from now on, and announced if they are others than before. nullptr: none.
-  // The set before may go afterwards.
+  // The set before is not read any more: it may be gone.
   void set_services(const AddressSet* services);
   // New interfaces or routes: next hops are stale, neighbours are forgotten.
   void set_routes(const Routes& routes);
@@ -130,6 +130,7 @@ class Host {
 
   const Routes* routes_;
   const AddressSet* services_;
+  std::uint64_t services_mark_ = 0;  // tells them from others
   std::span<TxQueue* const> queues_;
   Buffers& buffers_;
   Counters& counters_;

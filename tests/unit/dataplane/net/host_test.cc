@@ -290,6 +290,23 @@ TEST_F(HostTest, AnnouncesEveryAddressTwice) {
   EXPECT_FALSE(sent()) << "nothing new";
 }
 
+// A worker may have passed a quiescent state since it was given the last set.
+TEST_F(HostTest, ServicesThatAreGoneAreNotReadAgain) {
+  const auto set = [](const char* prefix) { return std::make_unique<AddressSet>(std::vector{*parse_prefix(prefix)}); };
+  auto before = set("192.0.2.77/32");
+  host->set_services(before.get());
+  tick(0_s, 3_s);
+  while (sent()) {}
+  before.reset();  // from here on ASan sees who reads it
+  const auto same = set("192.0.2.77/32"), other = set("192.0.2.78/32");
+  host->set_services(same.get());
+  tick(3_s, 6_s);
+  EXPECT_FALSE(sent()) << "nothing new";
+  host->set_services(other.get());
+  tick(6_s, 9_s);
+  EXPECT_TRUE(sent());
+}
+
 TEST_F(HostTest, FramesCrossToTheKernelAndBackUnchanged) {
   start(1, {});
   const Frame ssh = frame(frames::tcp4), gre = frame(frames::gre4);
