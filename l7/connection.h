@@ -39,6 +39,7 @@ struct Connection {
   // Upstream and idle: neighbours in the endpoint's list.
   std::uint32_t idle_next = Handle<Connection>::none, idle_previous = Handle<Connection>::none;
   Nanos last_active{};
+  std::uint64_t acknowledged = 0;  // while lingering: bytes that the peer had taken when last looked at
   Side side;
   State state = State::open;
   bool secure : 1 = false;

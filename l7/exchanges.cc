@@ -1,5 +1,7 @@
 #include "l7/exchanges.h"
 
+#include <utility>
+
 namespace sluice {
 
 using namespace literals;
@@ -271,8 +273,19 @@ Nanos Exchanges::expire(const Policy& policy, Nanos now) {
   return upstream_.waiting().empty() || next_slot_check_ > next ? next : next_slot_check_;
 }
 
+// Whether the client is still taking the last of what we sent, however slowly: it has as long as in the midst of an
+// answer.
+bool Exchanges::still_sending(Connection& c) {
+  const tcp::SendProgress sent = deps_.tcp.progress(c.tcp);
+  if (sent.acknowledged == sent.queued) return false;
+  if (std::exchange(c.acknowledged, sent.acknowledged) != sent.acknowledged) c.last_active = now_;
+  return now_ - c.last_active < listeners_[c.object].timeouts.stream_idle;
+}
+
 void Exchanges::connection_expired(Connection& c) {
   if (c.side == Side::upstream || c.state != Connection::State::open) {
+    if (c.state == Connection::State::lingering && still_sending(c))
+      return connection_timers_.arm(connections_.index_of(&c), now_ + config_.linger);
     if (c.state == Connection::State::handshaking) deps_.counters.add(Counter::tls_handshake_timeouts);
     return forget(c, c.state != Connection::State::open);
   }

@@ -42,7 +42,7 @@ struct ExchangesConfig {
   std::uint32_t small_heads = 2048, large_heads = 64;
   policy::ObjectLimits objects;
   bool source_by_route = true;  // speak to endpoints from the address on their own link; else TCP takes turns
-  Nanos linger{5'000'000'000};  // how long what still comes is dropped after we closed
+  Nanos linger{5'000'000'000};  // how long what still comes is dropped after the client took the last that we sent
   Nanos handshake_timeout{10'000'000'000};
 };
 
@@ -103,6 +103,7 @@ class Exchanges {
   void again(Connection& connection);
   void dirty(Connection& connection);
   void flush_dirty();
+  bool still_sending(Connection& connection);
   void connection_expired(Connection& connection);
   void exchange_expired(Exchange& exchange);
   void arm(Exchange& exchange);
