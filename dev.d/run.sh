@@ -80,7 +80,17 @@ run_built() {
   SLUICE_BUILD=$root/$folder show "$folder/$target" "${@:2}"
 }
 
-verb_sim() { run_built tests/sim/sluice-sim "$@"; }
+verb_sim() {
+  if [[ ${1:-} != --mutants ]]; then
+    run_built tests/sim/sluice-sim "$@"
+    return
+  fi
+  local folder
+  verb_setup
+  folder=$(build_folder test)
+  make_build "$folder" tests/sim/sluice-sim || die 1 "the build of the simulator failed (above)"
+  python3 tests/sim/mutants.py --build "$folder" --jobs "$jobs" "${@:2}"
+}
 verb_golden() { run_built tests/golden/golden "$@"; }
 
 verb_bless() {

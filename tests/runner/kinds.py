@@ -11,7 +11,7 @@ from collections.abc import Callable
 import program
 
 SEEDS = {"test": 200, "lto": 200}  # of the simulator; other builds run fewer
-SEEDS_SANITIZED = 20
+SEEDS_SANITIZED = 60
 FUZZ_SECONDS = 45  # for all fuzzers of a build together
 
 

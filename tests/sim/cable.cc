@@ -39,15 +39,17 @@ std::uint16_t Cable::transmit(std::uint16_t queue, std::span<rte_mbuf*> frames, 
   return static_cast<std::uint16_t>(frames.size());
 }
 
-// The frame again, without its payload, acknowledging what was never sent: an IPv4 TCP segment as an attacker who guessed all
-// but that would make it.
+// The frame again, without its payload, acknowledging what was never sent: an IPv4 TCP segment as an attacker who
+// guessed all but that would make it.
 rte_mbuf* Cable::forge(const rte_mbuf* frame) {
   constexpr std::uint16_t ip_at = 14, tcp_at = 34;
   const auto* from = rte_pktmbuf_mtod(frame, const std::uint8_t*);
-  if (frame->data_len < tcp_at + 20 || from[12] != 8 || from[13] != 0 || from[ip_at] != 0x45 || from[ip_at + 9] != 6) return nullptr;
+  if (frame->data_len < tcp_at + 20 || from[12] != 8 || from[13] != 0 || from[ip_at] != 0x45 || from[ip_at + 9] != 6)
+    return nullptr;
   const std::uint8_t flags = from[tcp_at + 13];
   const std::uint16_t header = static_cast<std::uint16_t>((from[tcp_at + 12] >> 4) * 4);
-  if (flags & 0x07 || !(flags & 0x10) || frame->data_len < tcp_at + header) return nullptr;  // SYN, FIN and RST say more
+  if (flags & 0x07 || !(flags & 0x10) || frame->data_len < tcp_at + header)
+    return nullptr;  // SYN, FIN and RST say more
   Packet copy = copy_frame(frame, buffers_);
   if (!copy) return nullptr;
   rte_mbuf* mbuf = copy.get();
@@ -63,7 +65,8 @@ rte_mbuf* Cable::forge(const rte_mbuf* frame) {
   put(ip_at + 10, checksum(add_bytes(0, {bytes + ip_at, 20})));
   put(tcp_at + 16, Be16{});
   const IpAddress source = IpAddress::from_v4_wire(bytes + 26), to = IpAddress::from_v4_wire(bytes + 30);
-  put(tcp_at + 16, checksum(add_bytes(add_pseudo_header(0, source, to, Protocol::tcp, header), {bytes + tcp_at, header})));
+  put(tcp_at + 16,
+      checksum(add_bytes(add_pseudo_header(0, source, to, Protocol::tcp, header), {bytes + tcp_at, header})));
   ++forged;
   return copy.release();
 }

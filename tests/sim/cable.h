@@ -1,5 +1,5 @@
-// cable.h - the port end at the node's side, and the troubles that Impaired (dataplane/port/impair.h) does not have: outages,
-// segments that somebody forges, and management work that falls into the middle of a worker's turn.
+// cable.h - the port end at the node's side, and the troubles that Impaired (dataplane/port/impair.h) does not have:
+// outages, segments that somebody forges, and management work that falls into the middle of a worker's turn.
 #pragma once
 
 #include <functional>

@@ -20,8 +20,14 @@ std::string lower(std::string text) {
 
 }  // namespace
 
-Clients::Clients(const PeerSpec& spec, Buffers& buffers, Nanos start, const Plan& plan, std::uint64_t seed, bool refusals_allowed)
-    : Peer(spec, buffers, start), connections_(plan.connections.size()), rng_(seed), last_(start), refusals_allowed_(refusals_allowed) {
+Clients::Clients(const PeerSpec& spec, Buffers& buffers, Nanos start, const Plan& plan, std::uint64_t seed,
+                 bool refusals_allowed)
+    : Peer(spec, buffers, start),
+      connections_(plan.connections.size()),
+      rng_(seed),
+      start_(start),
+      last_(start),
+      refusals_allowed_(refusals_allowed) {
   for (std::size_t i = 0; i < connections_.size(); ++i) {
     connections_[i].plan = &plan.connections[i];
     connections_[i].at = start + plan.connections[i].start;
@@ -31,8 +37,8 @@ Clients::Clients(const PeerSpec& spec, Buffers& buffers, Nanos start, const Plan
 void Clients::fail(const ClientConnection& c, const std::string& what) {
   if (!failure_.empty()) return;
   const Request& r = c.plan->requests[std::min(c.request, c.plan->requests.size() - 1)];
-  failure_ = "connection " + std::to_string(&c - connections_.data()) + ", request " + std::to_string(r.id) + " (" + r.method + " " +
-             r.host + r.path + "): " + what;
+  failure_ = "connection " + std::to_string(&c - connections_.data()) + ", request " + std::to_string(r.id) + " (" +
+             r.method + " " + r.host + r.path + "): " + what;
 }
 
 std::string Clients::unfinished() const {
@@ -40,10 +46,14 @@ std::string Clients::unfinished() const {
   for (const ClientConnection& c : connections_)
     if (!c.done) {
       const Request& r = c.plan->requests[std::min(c.request, c.plan->requests.size() - 1)];
-      text += " [connection " + std::to_string(&c - connections_.data()) + (c.plan->kind == ConnectionPlan::Kind::l4 ? " l4" : c.tls ? " tls" : " http") +
-              " request " + std::to_string(r.id) + " " + r.method + " " + r.path + (c.asked ? " asked" : "") + " status " +
-              std::to_string(c.answer.status) + " body " + std::to_string(c.answer.received + c.l4_received) + "/" + std::to_string(r.response) +
-              " unsent " + std::to_string(c.out.size()) + (c.finished ? " peer ended" : "") + (c.open ? "" : " not open") + "]";
+      text += " [connection " + std::to_string(&c - connections_.data()) +
+              (c.plan->kind == ConnectionPlan::Kind::l4 ? " l4"
+               : c.tls                                  ? " tls"
+                                                        : " http") +
+              " request " + std::to_string(r.id) + " " + r.method + " " + r.path + (c.asked ? " asked" : "") +
+              " status " + std::to_string(c.answer.status) + " body " +
+              std::to_string(c.answer.received + c.l4_received) + "/" + std::to_string(r.response) + " unsent " +
+              std::to_string(c.out.size()) + (c.finished ? " peer ended" : "") + (c.open ? "" : " not open") + "]";
     }
   return text;
 }
@@ -71,9 +81,16 @@ void Clients::connect(ClientConnection& c, Nanos now) {
   c.tls = c.plan->kind == ConnectionPlan::Kind::https ? std::make_unique<TlsClient>() : nullptr;
   const std::uint16_t port = l4 ? 7000 : c.tls ? 443 : 80;
   const std::size_t index = static_cast<std::size_t>(&c - connections_.data());
-  const auto id = stack().connect({.remote = {l4 ? l4_vip : c.plan->ip6 ? vip6 : vip4, port}, .timeout = 30_s, .user = index + 1}, now);
+  const auto id = stack().connect({.remote = {l4            ? l4_vip
+                                              : c.plan->ip6 ? vip6
+                                                            : vip4,
+                                              port},
+                                   .timeout = 30_s,
+                                   .user = index + 1},
+                                  now);
   if (!id) return again(c, "no connection of its own", now);
   c.id = *id;
+  gone_.erase({stack().local(c.id).address.bytes, stack().local(c.id).port});
   c.waiting = c.open = c.finished = c.shut = c.asked = false;
   c.unconsumed = c.l4_received = 0;
   c.out.clear();
@@ -81,7 +98,24 @@ void Clients::connect(ClientConnection& c, Nanos now) {
   c.answer = {};
 }
 
+// The host is gone: nothing is sent, nothing answered, not even with a reset.
+void Clients::go(ClientConnection& c) {
+  if (!c.waiting) vanish(c.id);
+  for (std::size_t i = c.request; i < c.plan->requests.size(); ++i) given_up_.insert(c.plan->requests[i].id);
+  c.tls.reset();
+  c.done = true;
+  ++done_;
+  ++vanished;
+}
+
+// Reads nothing for a while, once, as soon as so much has come.
+bool Clients::stalls(ClientConnection& c, Nanos now) const {
+  if (c.plan->stalls_at && c.stalled_until == Nanos{} && c.taken >= c.plan->stalls_at) c.stalled_until = now + 1500_ms;
+  return now < c.stalled_until;
+}
+
 void Clients::step(ClientConnection& c, Nanos now) {
+  if (c.plan->vanishes != Nanos::never() && now >= start_ + c.plan->start + c.plan->vanishes) return go(c);
   if (c.waiting) {
     if (now >= c.at) connect(c, now);
     return;
@@ -99,8 +133,10 @@ void Clients::step(ClientConnection& c, Nanos now) {
   take(c, now);
   if (c.done || c.waiting) return;
   const std::uint64_t rate = c.plan->read_rate;
-  const std::uint64_t most = rate ? std::max<std::uint64_t>(1, rate * static_cast<std::uint64_t>((now - last_).micros()) / 1000) : c.unconsumed;
-  if (const auto n = std::min(most, c.unconsumed)) {
+  const std::uint64_t most =
+      rate ? std::max<std::uint64_t>(1, rate * static_cast<std::uint64_t>((now - last_).micros()) / 1000)
+           : c.unconsumed;
+  if (const auto n = stalls(c, now) ? 0 : std::min(most, c.unconsumed)) {
     stack().consumed(c.id, static_cast<std::uint32_t>(n), now);
     c.unconsumed -= n;
   }
@@ -112,11 +148,13 @@ void Clients::ask(ClientConnection& c) {
   const Request& r = c.plan->requests[c.request];
   if (c.plan->kind == ConnectionPlan::Kind::l4) {
     c.out = std::string(8, '0');
-    for (int i = 7, n = static_cast<int>(r.id); i >= 0; --i, n /= 10) c.out[static_cast<std::size_t>(i)] = static_cast<char>('0' + n % 10);
+    for (int i = 7, n = static_cast<int>(r.id); i >= 0; --i, n /= 10)
+      c.out[static_cast<std::size_t>(i)] = static_cast<char>('0' + n % 10);
     c.out += content(request_body(r.id), 0, r.body);
     return;
   }
-  std::string text = r.method + " " + r.path + " HTTP/1.1\r\nHost: " + r.host + "\r\nX-Sim-Id: " + std::to_string(r.id) + "\r\n" + r.fields;
+  std::string text = r.method + " " + r.path + " HTTP/1.1\r\nHost: " + r.host +
+                     "\r\nX-Sim-Id: " + std::to_string(r.id) + "\r\n" + r.fields;
   const std::string body = content(request_body(r.id), 0, r.body);
   if (r.method == "POST" || r.method == "PUT") {
     if (!r.chunked) {
@@ -143,7 +181,9 @@ void Clients::ask(ClientConnection& c) {
 // Everything that has come, as far as it goes.
 void Clients::take(ClientConnection& c, Nanos now) {
   std::string wire;
-  c.unconsumed += read(c.id, wire);
+  const std::uint32_t came = read(c.id, wire);
+  c.unconsumed += came;
+  c.taken += came;
   if (c.tls) {
     if (!c.tls->receive(wire, c.in)) return fail(c, "TLS finds an error in what came");
   } else {
@@ -163,7 +203,8 @@ void Clients::take(ClientConnection& c, Nanos now) {
 void Clients::take_l4(ClientConnection& c) {
   const Request& r = c.plan->requests[0];
   if (c.l4_received + c.in.size() > r.response) return fail(c, "more bytes than were sent");
-  if (!is_content(response_body(r.id), c.l4_received, c.in)) return fail(c, "bytes differ behind " + std::to_string(c.l4_received));
+  if (!is_content(response_body(r.id), c.l4_received, c.in))
+    return fail(c, "bytes differ behind " + std::to_string(c.l4_received));
   c.l4_received += c.in.size();
   bytes += c.in.size();
   c.in.clear();
@@ -196,14 +237,16 @@ bool Clients::parse_head(ClientConnection& c) {
     }
     std::string value = a.head.substr(colon + 1, line_end - colon - 1);
     while (!value.empty() && value[0] == ' ') value.erase(0, 1);
-    if (!a.fields.emplace(lower(a.head.substr(at, colon - at)), value).second) fail(c, "a field twice: " + a.head.substr(at, colon - at));
+    if (!a.fields.emplace(lower(a.head.substr(at, colon - at)), value).second)
+      fail(c, "a field twice: " + a.head.substr(at, colon - at));
     at = line_end + 2;
   }
   a.in_body = true;
   const Request& r = c.plan->requests[c.request];
   if (r.method == "HEAD" || a.status == 204 || a.status == 304) a.body = Answer::Body::none;
   else if (a.fields.contains("transfer-encoding")) a.body = Answer::Body::chunked;
-  else if (a.fields.contains("content-length")) a.body = Answer::Body::length, a.left = std::strtoull(a.fields["content-length"].c_str(), nullptr, 10);
+  else if (a.fields.contains("content-length"))
+    a.body = Answer::Body::length, a.left = std::strtoull(a.fields["content-length"].c_str(), nullptr, 10);
   else a.body = Answer::Body::close;
   if (a.body == Answer::Body::none || (a.body == Answer::Body::length && a.left == 0)) a.done = true;
   return true;
@@ -258,7 +301,8 @@ void Clients::answered(ClientConnection& c, Nanos now) {
   const Request& r = c.plan->requests[c.request];
   Answer& a = c.answer;
   if (refusals_allowed_ && a.status == 503) return again(c, "503", now);
-  if (a.status != r.status) return fail(c, "status " + std::to_string(a.status) + " instead of " + std::to_string(r.status));
+  if (a.status != r.status)
+    return fail(c, "status " + std::to_string(a.status) + " instead of " + std::to_string(r.status));
   if (r.cut) return fail(c, "whole, though the backend died in the middle");
   if (!r.backend.empty()) {
     if (a.fields["x-sim-id"] != std::to_string(r.id)) return fail(c, "the answer to request " + a.fields["x-sim-id"]);
@@ -310,7 +354,8 @@ void Clients::ended(ClientConnection& c, const char* how, Nanos now) {
 void Clients::again(ClientConnection& c, const char* why, Nanos now) {
   ++refusals;
   if (!refusals_allowed_ || ++c.attempts > attempts_max)
-    return fail(c, std::string{why} + " in the middle, " + std::to_string(c.answer.received + c.l4_received) + " bytes of the answer were there");
+    return fail(c, std::string{why} + " in the middle, " + std::to_string(c.answer.received + c.l4_received) +
+                       " bytes of the answer were there");
   stack().release(c.id, now);
   c.waiting = true;
   c.at = now + 1_ms * (20 + rng_.below(200)) * std::min<std::int64_t>(c.attempts, 20);

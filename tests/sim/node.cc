@@ -1,5 +1,7 @@
 #include "tests/sim/node.h"
 
+#include <set>
+
 #include "dataplane/base/guard.h"
 #include "mgmt/encode.h"
 #include "mgmt/topology.h"
@@ -36,7 +38,8 @@ Node::Node(const NodeSpec& spec, Shared& shared, Nanos start)
       news_(spec.workers) {
   keyring_.set(fixed_ticket_keys());
   open_ports();
-  const mgmt::Means means{shared.libraries, keyring_, shared.databases, mgmt::NodeFacts{objects_, {"in", "out"}}, spec.workers, {}};
+  const mgmt::Means means{shared.libraries, keyring_, shared.databases, mgmt::NodeFacts{objects_, {"in", "out"}},
+                          spec.workers,     {}};
   publisher_ = std::make_unique<mgmt::Publisher>(means, mgmt::DecodeLimits{}, qsbr_, *this, nullptr);
   build_pipelines(start);
   apply(make_policy(odd_, extra_));
@@ -59,10 +62,15 @@ void Node::open_ports() {
     cables_[port] = cable.get();
     ports_[port] = std::make_unique<Impaired>(std::move(cable), spec_.impair[port]);
     const std::string net = std::to_string(port);
-    interfaces.push_back({.port = port, .mac = caps.mac, .addresses = {*parse_prefix("10." + net + ".0.1/24"), *parse_prefix("fd0" + net + "::1/64")}});
+    interfaces.push_back(
+        {.port = port,
+         .mac = caps.mac,
+         .addresses = {*parse_prefix("10." + net + ".0.1/24"), *parse_prefix("fd0" + net + "::1/64")}});
     for (const Prefix& prefix : interfaces.back().addresses) own.push_back(prefix.address);
     for (std::uint16_t worker = 0; worker < spec_.workers; ++worker)
-      remotes_[port].push_back(mgmt::queue_of(worker, spec_.workers, port, 1).owns ? nullptr : std::make_unique<RemotePort>(*ports_[port], 1024));
+      remotes_[port].push_back(mgmt::queue_of(worker, spec_.workers, port, 1).owns
+                                   ? nullptr
+                                   : std::make_unique<RemotePort>(*ports_[port], 1024));
   }
   auto routes = Routes::compile(interfaces, {});
   CHECK(routes.has_value());
@@ -92,11 +100,13 @@ PipelineConfig Node::config_of(std::uint16_t worker) const {
   c.tcp.receive_limit = c.tcp.out_of_order_limit = c.tcp.send_limit = scarce ? 16 * 1024 : 64 * 1024;
   c.tcp.time_wait = 1_s;
   c.tcp.fin_wait_2 = 5_s;
+  c.tcp.user_timeout = 20_s;
   c.tcp.secret[0] = 77;
   for (const char* address : {"10.1.0.1", "fd01::1"})
     c.tcp.sources[c.tcp.source_count++] = {*parse_ip(address), upstream_ports.first, upstream_ports.last};
   c.tls.sessions = scarce ? 8 : 256;
   c.tls.hot_keys = scarce ? 2 : 16;
+  if (spec_.seed % 3 == 0) c.tls.rekey_after = 12;
   c.tls.handshakes = scarce ? 4 : 64;
   c.forward.flows = 512;
   c.exchanges.connections = scarce ? 20 : 512;
@@ -123,10 +133,20 @@ void Node::build_pipelines(Nanos start) {
         if (queue.owns && remote) binding.remotes.push_back(remote.get());
       bindings.push_back(std::move(binding));
     }
-    const PipelineDeps deps{.buffers = shared_.buffers, .counters = seat->counters, .stats = *seat->stats, .l4_stats = *seat->l4_stats,
-                            .engine = *shared_.engines[worker], .cluster_permits = cluster_permits_, .listener_permits = listener_permits_,
-                            .handoff = handoff_, .news = news_, .routes = routes_, .addresses = addresses_, .policy = publisher_->published()};
-    seat->pipeline = std::make_unique<Pipeline>(config_of(worker), deps, std::move(bindings), Rng{spec_.seed * 100 + worker}, start);
+    const PipelineDeps deps{.buffers = shared_.buffers,
+                            .counters = seat->counters,
+                            .stats = *seat->stats,
+                            .l4_stats = *seat->l4_stats,
+                            .engine = *shared_.engines[worker],
+                            .cluster_permits = cluster_permits_,
+                            .listener_permits = listener_permits_,
+                            .handoff = handoff_,
+                            .news = news_,
+                            .routes = routes_,
+                            .addresses = addresses_,
+                            .policy = publisher_->published()};
+    seat->pipeline =
+        std::make_unique<Pipeline>(config_of(worker), deps, std::move(bindings), Rng{spec_.seed * 100 + worker}, start);
     seats_.push_back(std::move(seat));
     qsbr_.online(worker);
   }
@@ -152,7 +172,8 @@ bool Node::turn(Nanos now) {
 void Node::apply(const mgmt::spec::Policy& policy) {
   const auto bytes = mgmt::encode_policy(policy, mgmt::PrivateKeys::keep);
   const auto result = publisher_->apply(bytes);
-  for (const mgmt::Fault& fault : result.faults) std::fprintf(stderr, "policy: %s: %s\n", fault.path.c_str(), fault.message.c_str());
+  for (const mgmt::Fault& fault : result.faults)
+    std::fprintf(stderr, "policy: %s: %s\n", fault.path.c_str(), fault.message.c_str());
   CHECK(result.kind == mgmt::ApplyResult::Kind::applied);
 }
 
@@ -179,7 +200,8 @@ void Node::try_bad_policy() {
 
 void Node::publishing(const Policy& next) {
   for (const policy::Cluster& cluster : next.clusters->clusters) {
-    cluster_permits_.set_limit(cluster.id, static_cast<std::uint32_t>(ClusterPermit::connections), cluster.max_connections);
+    cluster_permits_.set_limit(cluster.id, static_cast<std::uint32_t>(ClusterPermit::connections),
+                               cluster.max_connections);
     cluster_permits_.set_limit(cluster.id, static_cast<std::uint32_t>(ClusterPermit::pending), cluster.max_pending);
     cluster_permits_.set_limit(cluster.id, static_cast<std::uint32_t>(ClusterPermit::requests), cluster.max_requests);
   }
@@ -198,6 +220,8 @@ bool Node::is_idle(const mgmt::ObjectRef& id) {
 
 // The handles that l7 keeps are put into the new state's place, as a process that takes over would.
 void Node::move_something(Nanos now) {
+  constexpr unsigned buffers_of_an_image = 128;  // who takes over has room for what it takes over
+  if (shared_.buffers.data_free() < buffers_of_an_image) return;
   Pipeline& pipeline = *seats_[rng_.below(spec_.workers)]->pipeline;
   tcp::Info found[64];
   std::size_t count = 0;
@@ -231,8 +255,9 @@ std::uint64_t Node::counter(Counter counter) const {
 
 std::uint64_t Node::refused_by_pools() const {
   std::uint64_t sum = 0;
-  for (const Counter c : {Counter::drop_tcp_held, Counter::http_refused_pool_full, Counter::tcp_connections_full, Counter::tls_sessions_refused,
-                          Counter::tcp_handshakes_evicted, Counter::drop_no_buffer, Counter::http_connect_no_resource, Counter::tcp_no_records})
+  for (const Counter c : {Counter::drop_tcp_held, Counter::http_refused_pool_full, Counter::tcp_connections_full,
+                          Counter::tls_sessions_refused, Counter::tcp_handshakes_evicted, Counter::drop_no_buffer,
+                          Counter::http_connect_no_resource, Counter::tcp_no_records})
     sum += counter(c);
   return sum;
 }
@@ -265,26 +290,53 @@ std::string Node::leftovers() const {
     add("half-open connections", p.tcp().handshake_count());
     add("buffers held by TCP", p.tcp().held_buffers());
     add("TLS sessions", p.tls().size());
+    add("L4 flows", seat->counters.get(Counter::l4_flows));
     add("SSL objects", seat->counters.get(Counter::tls_ssl_objects));
     add("upstream connections (gauge)", seat->counters.get(Counter::http_upstream_connections));
     add("client connections (gauge)", seat->counters.get(Counter::http_client_connections));
   }
   for (std::uint32_t id = 0; id < objects_.clusters; ++id)
-    for (std::uint32_t kind = 0; kind < cluster_kinds; ++kind) add("permits of a cluster", cluster_permits_.in_use(id, kind));
-  for (std::uint32_t id = 0; id < objects_.listeners; ++id) add("permits of a listener", listener_permits_.in_use(id, 0));
+    for (std::uint32_t kind = 0; kind < cluster_kinds; ++kind)
+      add("permits of a cluster", cluster_permits_.in_use(id, kind));
+  for (std::uint32_t id = 0; id < objects_.listeners; ++id)
+    add("permits of a listener", listener_permits_.in_use(id, 0));
   for (unsigned worker = 0; worker < spec_.workers; ++worker) add("packets between workers", handoff_.waiting(worker));
   if (snapshots() > 1) add("policies", snapshots());
   return text;
 }
 
+std::string Node::shared_connections(Nanos now) const {
+  std::set<std::array<std::uint64_t, 6>> seen;
+  for (const auto& seat : seats_) {
+    tcp::Info found[64];
+    std::size_t count = 0;
+    std::uint32_t from = 0;
+    do {
+      from = seat->pipeline->tcp().list(from, found, count, now);
+      for (std::size_t i = 0; i < count; ++i) {
+        std::array<std::uint64_t, 6> key{};
+        std::memcpy(&key[0], found[i].local.address.bytes.data(), 16);
+        std::memcpy(&key[2], found[i].remote.address.bytes.data(), 16);
+        key[4] = found[i].local.port, key[5] = found[i].remote.port;
+        if (!seen.insert(key).second) return "a connection is on two workers";
+      }
+    } while (from != 0);
+  }
+  return {};
+}
+
 std::string Node::broken() const {
+  if (shared_.buffers.data_free() > shared_.data || shared_.buffers.slices_free() > shared_.slices)
+    return "a packet buffer is in its pool twice";
   for (std::uint32_t id = 0; id < objects_.clusters; ++id)
     for (std::uint32_t kind = 0; kind < cluster_kinds; ++kind)
-      if (cluster_permits_.in_use(id, kind) > cluster_permits_.limit(id, kind)) return "more permits of a cluster in use than its limit";
+      if (cluster_permits_.in_use(id, kind) > cluster_permits_.limit(id, kind))
+        return "more permits of a cluster in use than its limit";
   for (const auto& seat : seats_) {
     const PipelineConfig c = config_of(0);
     const Pipeline& p = *seat->pipeline;
-    if (const_cast<Pipeline&>(p).tcp().held_buffers() > c.tcp.held_buffers_max + 64) return "TCP holds more buffers than it may";
+    if (const_cast<Pipeline&>(p).tcp().held_buffers() > c.tcp.held_buffers_max + 64)
+      return "TCP holds more buffers than it may";
     if (p.exchanges().active() > c.exchanges.exchanges) return "more exchanges than the pool has";
   }
   return {};

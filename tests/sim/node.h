@@ -1,5 +1,6 @@
-// node.h - the appliance in the simulator: the real pipelines, publisher, permits, rings and TLS, over simulated cables, all turned
-// by one thread in virtual time. What mgmt/plane and mgmt/appliance build from a node file is built here from a seed.
+// node.h - the appliance in the simulator: the real pipelines, publisher, permits, rings and TLS, over simulated
+// cables, all turned by one thread in virtual time. What mgmt/plane and mgmt/appliance build from a node file is built
+// here from a seed.
 #pragma once
 
 #include <memory>
@@ -15,19 +16,21 @@ namespace sluice::sim {
 
 struct NodeSpec {
   std::uint16_t workers = 1;
-  bool scarce = false;             // pools so small that some must run full
-  bool offloads = false;           // ports that take multi-segment and shared buffers
-  ImpairSpec impair[2];            // by port
+  bool scarce = false;    // pools so small that some must run full
+  bool offloads = false;  // ports that take multi-segment and shared buffers
+  ImpairSpec impair[2];   // by port
   CableSpec cable[2];
   std::uint64_t seed = 1;
 };
 
 // What outlives a seed because it is dear to make, and holds nothing of one.
 struct Shared {
-  explicit Shared(Buffers& node_buffers, Buffers& peer_buffers) : buffers(node_buffers), peers(peer_buffers), libraries(2) {}
-  Buffers& buffers;                // the node's
+  explicit Shared(Buffers& node_buffers, Buffers& peer_buffers)
+      : buffers(node_buffers), peers(peer_buffers), data(buffers.data_free()), slices(buffers.slices_free()) {}
+  Buffers& buffers;  // the node's
   Buffers& peers;
-  tls::Libraries libraries;
+  const unsigned data, slices;  // the node's, when none is in use
+  tls::Libraries libraries{2};
   route::DatabaseCache databases;
   Counters engine_counters;
   std::unique_ptr<Engine> engines[2];
@@ -60,7 +63,9 @@ class Node final : public mgmt::RunTime {
   std::string leftovers() const;
   // What must hold after every turn; empty when it does.
   std::string broken() const;
-  std::uint64_t lost() const;           // frames on the cables
+  // The same, of what takes longer to see: every connection is one worker's.
+  std::string shared_connections(Nanos now) const;
+  std::uint64_t lost() const;  // frames on the cables
   ImpairStats impaired() const;
   std::uint64_t forged() const { return cables_[0]->forged + cables_[1]->forged; }
   std::uint64_t refused_by_pools() const;

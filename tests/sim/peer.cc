@@ -50,6 +50,7 @@ bool Peer::turn(Nanos now) {
       Packet packet{frames[i]};
       new (&packet.meta()) Meta{.port = 0};
       if (!parse(packet, true, counters_)) continue;
+      if (gone(packet)) continue;
       if (packet.meta().protocol == Protocol::tcp) stack_->input(std::move(packet), now);
       else if (packet.meta().protocol != Protocol::udp) host_->input(std::move(packet), now);
     }
@@ -85,6 +86,19 @@ void Peer::write(tcp::ConnId id, std::string& from) {
     stack_->send(id, std::move(out));
     from.erase(0, n);
   }
+}
+
+void Peer::vanish(tcp::ConnId id) {
+  gone_.insert({stack_->local(id).address.bytes, stack_->local(id).port});
+  stack_->forget(id);
+}
+
+bool Peer::gone(const Packet& packet) const {
+  const Meta& meta = packet.meta();
+  if (meta.protocol != Protocol::tcp || gone_.empty()) return false;
+  const std::uint8_t* ip = packet.data() + meta.l3_offset;
+  const IpAddress to = meta.l3 == L3::ip4 ? IpAddress::from_v4_wire(ip + 16) : IpAddress::from_v6_wire(ip + 24);
+  return gone_.contains({to.bytes, meta.destination_port});
 }
 
 bool Peer::move(tcp::ConnId& id, std::uint64_t user, Nanos now) {

@@ -1,8 +1,9 @@
-// peer.h - a host on the other end of a cable: our own Host and TCP stack over a MemoryPort, and byte streams as strings for the
-// models of clients and backends on top.
+// peer.h - a host on the other end of a cable: our own Host and TCP stack over a MemoryPort, and byte streams as
+// strings for the models of clients and backends on top.
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -43,17 +44,21 @@ class Peer {
   std::uint32_t read(tcp::ConnId id, std::string& to);
   // Sends from the front of `from` what there is room for, and removes it.
   void write(tcp::ConnId id, std::string& from);
-  // The connection as an image, out and in again: the id is another one afterwards. False, and nothing changed, when the
-  // connection is not in a state that has an image.
+  // The connection as an image, out and in again: the id is another one afterwards. False, and nothing changed, when
+  // the connection is not in a state that has an image.
   bool move(tcp::ConnId& id, std::uint64_t user, Nanos now);
+  // The connection is forgotten, and nobody answers what comes for it.
+  void vanish(tcp::ConnId id);
 
   Buffers& buffers_;
+  std::set<std::pair<std::array<std::uint8_t, 16>, std::uint16_t>> gone_;  // our ends of connections that vanished
 
  private:
   struct Ports {
     std::vector<std::uint16_t> ports;
     std::optional<tcp::ListenerId> find(const IpAddress&, std::uint16_t port, PortId) const;
   };
+  bool gone(const Packet& packet) const;
   Counters counters_;
   std::unique_ptr<MemoryPort> port_;
   Routes routes_;

@@ -70,7 +70,9 @@ Request make_request(Rng& rng, std::uint32_t id, bool last) {
 
 ConnectionPlan make_connection(Rng& rng, std::uint32_t index, std::uint32_t& id) {
   ConnectionPlan c;
-  c.kind = index % 11 < 6 ? ConnectionPlan::Kind::https : index % 11 < 9 ? ConnectionPlan::Kind::http : ConnectionPlan::Kind::l4;
+  c.kind = index % 11 < 6   ? ConnectionPlan::Kind::https
+           : index % 11 < 9 ? ConnectionPlan::Kind::http
+                            : ConnectionPlan::Kind::l4;
   c.ip6 = rng.below(4) == 0;
   c.start = 1_us * rng.below(1'500'000);
   if (rng.below(8) == 0) c.read_rate = 50 + rng.below(200);
@@ -80,6 +82,8 @@ ConnectionPlan make_connection(Rng& rng, std::uint32_t index, std::uint32_t& id)
     c.requests.back().body = 1 + rng.below(40'000);
     return c;
   }
+  if (rng.below(12) == 0) c.vanishes = 1_ms * rng.below(400);
+  if (rng.below(10) == 0) c.stalls_at = 1 + rng.below(20'000);
   const std::uint32_t n = 1 + rng.below(4);
   for (std::uint32_t i = 0; i < n; ++i) c.requests.push_back(make_request(rng, id++, i + 1 == n));
   return c;
@@ -94,7 +98,8 @@ Plan make_plan(Rng& rng) {
   // As many as it takes for what a seed must carry.
   while (connections < 55 || plan.bytes < 1'100'000) {
     plan.connections.push_back(make_connection(rng, connections++, id));
-    for (const Request& r : plan.connections.back().requests) plan.bytes += r.body + (r.method == "HEAD" ? 0 : r.response);
+    for (const Request& r : plan.connections.back().requests)
+      plan.bytes += r.body + (r.method == "HEAD" ? 0 : r.response);
   }
   plan.by_id.resize(id);
   for (const ConnectionPlan& c : plan.connections)

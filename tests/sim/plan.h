@@ -1,5 +1,6 @@
-// plan.h - what a seed's clients will ask and what the right answers are, decided before anything runs and without asking the
-// code under test. Bytes of a body are a function of its id and the place, so either end checks every byte that comes.
+// plan.h - what a seed's clients will ask and what the right answers are, decided before anything runs and without
+// asking the code under test. Bytes of a body are a function of its id and the place, so either end checks every byte
+// that comes.
 #pragma once
 
 #include <cstdint>
@@ -29,14 +30,15 @@ struct Request {
   std::uint32_t id = 0;
   std::string method, path, host, fields;
   std::uint32_t body = 0;
-  bool chunked = false;             // of the request
+  bool chunked = false;  // of the request
   // The right answer.
   std::uint16_t status = 200;
-  std::string backend;              // cluster that must answer; empty: the node itself; "swap": the one that the policy of the hour names
-  std::uint32_t response = 0;       // size of its body
+  std::string
+      backend;  // cluster that must answer; empty: the node itself; "swap": the one that the policy of the hour names
+  std::uint32_t response = 0;  // size of its body
   Framing framing = Framing::length;
-  Nanos delay{};                    // the backend thinks so long
-  bool cut = false;                 // the backend dies in the middle of the body
+  Nanos delay{};     // the backend thinks so long
+  bool cut = false;  // the backend dies in the middle of the body
 };
 
 struct ConnectionPlan {
@@ -44,6 +46,8 @@ struct ConnectionPlan {
   Kind kind = Kind::http;
   bool ip6 = false;
   Nanos start{};
+  Nanos vanishes = Nanos::never();  // so long after its start the client is gone, without a word
+  std::uint32_t stalls_at = 0;      // bytes after which it reads nothing for a while; 0: it does not
   std::uint32_t read_rate = 0;      // bytes a millisecond that the client reads; 0: all at once
   std::vector<Request> requests;    // of L4: one, whose bodies are the two streams
 };
@@ -51,7 +55,7 @@ struct ConnectionPlan {
 struct Plan {
   std::vector<ConnectionPlan> connections;
   std::vector<const Request*> by_id;
-  std::uint64_t bytes = 0;          // of all bodies
+  std::uint64_t bytes = 0;  // of all bodies
 };
 
 Plan make_plan(Rng& rng);

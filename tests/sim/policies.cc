@@ -32,15 +32,21 @@ Policy make_policy(bool odd, bool extra) {
   Route direct{.name = "direct", .path = PathMatch{PathMatchKind::exact, "/direct"}};
   direct.direct_response = DirectResponse{203, "text/plain", "hello there"};
   VirtualHost www{.name = "www", .hosts = {"www.example.com"}};
-  www.routes = {canary, to("a", PathMatchKind::prefix, "/a", "a"), to("re", PathMatchKind::regex, "/re[0-9]+/.*", "c"),
-                swap, direct, to("refused", PathMatchKind::prefix, "/refused", "refused"),
-                to("gone", PathMatchKind::prefix, "/gone", "gone"), to("mute", PathMatchKind::prefix, "/mute", "mute"),
+  www.routes = {canary,
+                to("a", PathMatchKind::prefix, "/a", "a"),
+                to("re", PathMatchKind::regex, "/re[0-9]+/.*", "c"),
+                swap,
+                direct,
+                to("refused", PathMatchKind::prefix, "/refused", "refused"),
+                to("gone", PathMatchKind::prefix, "/gone", "gone"),
+                to("mute", PathMatchKind::prefix, "/mute", "mute"),
                 to("narrow", PathMatchKind::prefix, "/narrow", "narrow")};
   VirtualHost b{.name = "b", .hosts = {"b.example.com"}};
   b.routes = {to("any", PathMatchKind::prefix, "/", "b")};
   p.route_tables.push_back({"table", {www, b}});
   p.certificates.push_back({"www", server_identity().certificate, server_identity().key, {"www.example.com"}});
   Listener http{.name = "http", .addresses = {"10.0.0.10", "fd00::10"}, .port = 80, .routes = "table"};
+  http.timeouts = {.request_header_ms = 10'000, .idle_ms = 20'000, .stream_idle_ms = 20'000};
   Listener https = http;
   https.name = "https";
   https.port = 443;
@@ -54,12 +60,14 @@ Policy make_policy(bool odd, bool extra) {
   p.clusters.push_back(cluster("narrow", 30'000, 60'000));
   p.clusters.back().max_connections = 2;
   p.clusters[1].balance = Balance::least_request;
-  p.endpoints = {{"a", "first", "10.1.0.11:8080"}, {"b", "first", "10.1.0.21:8080"}, {"b", "six", "[fd01::21]:8080"},
-                 {"c", "first", "10.1.0.31:8080"}, {"refused", "r", "10.1.0.11:9"}, {"gone", "g", "10.1.0.99:8080"},
-                 {"mute", "m", "10.1.0.41:8080"}, {"narrow", "n", "10.1.0.61:8080"}, {"l4", "first", "10.1.0.51:7000"},
-                 {"l4", "second", "10.1.0.52:7000"}};
+  p.endpoints = {{"a", "first", "10.1.0.11:8080"},  {"b", "first", "10.1.0.21:8080"},
+                 {"b", "six", "[fd01::21]:8080"},   {"c", "first", "10.1.0.31:8080"},
+                 {"refused", "r", "10.1.0.11:9"},   {"gone", "g", "10.1.0.99:8080"},
+                 {"mute", "m", "10.1.0.41:8080"},   {"narrow", "n", "10.1.0.61:8080"},
+                 {"l4", "first", "10.1.0.51:7000"}, {"l4", "second", "10.1.0.52:7000"}};
   if (extra) p.endpoints.push_back(extra_endpoint());
   p.services.push_back({.name = "l4", .address = "10.0.0.20", .port = 7000, .cluster = "l4", .maglev_slots = 251});
+  p.services.back().timeouts.tcp_established_ms = 60'000;
   return p;
 }
 

@@ -1,5 +1,5 @@
-// policies.h - the policies of a run, as an operator would write them. Generations differ in where "/swap" leads and in an
-// endpoint that comes and goes; all else stays, so that every other answer is known beforehand.
+// policies.h - the policies of a run, as an operator would write them. Generations differ in where "/swap" leads and in
+// an endpoint that comes and goes; all else stays, so that every other answer is known beforehand.
 #pragma once
 
 #include "mgmt/spec.h"

@@ -9,11 +9,14 @@ using namespace literals;
 
 std::string backend_of(const IpAddress& address) {
   switch (address.bytes[15]) {
-    case 11: case 12: return "a";
-    case 21: case 0x21: return "b";
+    case 11:
+    case 12: return "a";
+    case 21:
+    case 0x21: return "b";
     case 31: return "c";
     case 41: return "mute";
-    case 51: case 52: return "l4";
+    case 51:
+    case 52: return "l4";
     case 61: return "narrow";
     default: return "?";
   }
@@ -24,7 +27,8 @@ Servers::Servers(const PeerSpec& spec, Buffers& buffers, Nanos start, const Plan
 
 void Servers::fail(const ServerConnection& c, const std::string& what) {
   if (failure_.empty())
-    failure_ = "backend " + backend_of(c.address) + ", request " + (c.request ? std::to_string(c.request->id) : "?") + ": " + what;
+    failure_ = "backend " + backend_of(c.address) + ", request " + (c.request ? std::to_string(c.request->id) : "?") +
+               ": " + what;
 }
 
 void Servers::event(const tcp::Event& event, Nanos) {
@@ -68,7 +72,8 @@ void Servers::step(ServerConnection& c, Nanos now) {
     if (!c.body_done) read_body(c);
     if (!c.body_done) break;
     if (!c.replied) {
-      if (c.body_received != c.request->body) return fail(c, std::to_string(c.body_received) + " bytes of the request's body");
+      if (c.body_received != c.request->body)
+        return fail(c, std::to_string(c.body_received) + " bytes of the request's body");
       if (now < c.due) break;
       reply(c);
     }
@@ -78,6 +83,9 @@ void Servers::step(ServerConnection& c, Nanos now) {
   write(c.id, c.out);
   if (!c.out.empty()) return;
   if (c.abort_when_sent) {
+    // Only once all of it has come: a reset overtakes nothing.
+    const tcp::SendProgress progress = stack().progress(c.id);
+    if (progress.acknowledged < progress.queued) return;
     stack().abort(c.id, now);
     c.gone = true;
   } else if (c.close_when_sent || (c.finished && !c.request)) {
@@ -98,7 +106,8 @@ void Servers::step_l4(ServerConnection& c, Nanos now) {
     if (c.finished) c.gone = true;
     return;
   }
-  if (!is_content(request_body(c.request->id), c.body_received, c.in)) return fail(c, "bytes differ behind " + std::to_string(c.body_received));
+  if (!is_content(request_body(c.request->id), c.body_received, c.in))
+    return fail(c, "bytes differ behind " + std::to_string(c.body_received));
   c.body_received += c.in.size();
   bytes += c.in.size();
   c.in.clear();
@@ -192,7 +201,8 @@ void Servers::read_body(ServerConnection& c) {
 void Servers::reply(ServerConnection& c) {
   const Request& r = *c.request;
   c.replied = true;
-  std::string head = "HTTP/1.1 200 OK\r\nX-Sim-Id: " + std::to_string(r.id) + "\r\nX-Backend: " + backend_of(c.address) + "\r\n";
+  std::string head =
+      "HTTP/1.1 200 OK\r\nX-Sim-Id: " + std::to_string(r.id) + "\r\nX-Backend: " + backend_of(c.address) + "\r\n";
   if (r.framing == Framing::chunked) head += "Transfer-Encoding: chunked\r\n";
   if (r.framing == Framing::length) head += "Content-Length: " + std::to_string(r.response) + "\r\n";
   if (r.framing == Framing::close) head += "Connection: close\r\n", c.close_when_sent = true;

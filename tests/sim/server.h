@@ -1,5 +1,5 @@
-// server.h - the simulated backends: one host with an address for each, which answers what the plan says, checks every byte of
-// what was asked, and counts how often it was asked.
+// server.h - the simulated backends: one host with an address for each, which answers what the plan says, checks every
+// byte of what was asked, and counts how often it was asked.
 #pragma once
 
 #include <deque>
@@ -15,7 +15,7 @@ struct ServerConnection {
   IpAddress address;
   bool l4 = false, finished = false, gone = false, close_when_sent = false, abort_when_sent = false, mute = false;
   std::string in, out;
-  const Request* request = nullptr;   // its body is being read, or its answer is due
+  const Request* request = nullptr;  // its body is being read, or its answer is due
   std::uint64_t body_received = 0, left = 0;
   bool chunked = false, last_chunk = false, body_done = false, replied = false;
   Nanos due{};

@@ -21,7 +21,11 @@ int random_bytes(unsigned char* to, int size) {
   return 1;
 }
 
-const RAND_METHOD method{.seed = nullptr, .bytes = random_bytes, .cleanup = nullptr, .add = nullptr, .pseudorand = random_bytes,
+const RAND_METHOD method{.seed = nullptr,
+                         .bytes = random_bytes,
+                         .cleanup = nullptr,
+                         .add = nullptr,
+                         .pseudorand = random_bytes,
                          .status = [] { return 1; }};
 
 std::string text_of(BIO* bio) {
@@ -41,9 +45,11 @@ PemPair make_identity() {
   ASN1_TIME_set_string(X509_getm_notAfter(x), "20490101000000Z");
   X509_set_pubkey(x, key);
   X509_NAME* name = X509_get_subject_name(x);
-  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("www.example.com"), -1, -1, 0);
+  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("www.example.com"), -1,
+                             -1, 0);
   X509_set_issuer_name(x, name);
-  X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, "DNS:www.example.com,DNS:*.example.com");
+  X509_EXTENSION* extension =
+      X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, "DNS:www.example.com,DNS:*.example.com");
   X509_add_ext(x, extension, -1);
   X509_EXTENSION_free(extension);
   CHECK(X509_sign(x, key, EVP_sha256()) > 0);

@@ -9,8 +9,8 @@
 
 namespace sluice::sim {
 
-// From now on every random number of OpenSSL, of clients and of the node, comes from this seed (the handshakes of a run are
-// the same at every replay).
+// From now on every random number of OpenSSL, of clients and of the node, comes from this seed (the handshakes of a run
+// are the same at every replay).
 void seed_openssl(std::uint64_t seed);
 
 // A certificate for www.example.com, the same in every process, and its key.

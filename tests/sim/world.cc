@@ -11,9 +11,11 @@ namespace sluice::sim {
 using namespace literals;
 
 void Outcome::add(const Outcome& o) {
-  for (const auto field : {&Outcome::connections, &Outcome::proxied, &Outcome::bytes, &Outcome::proxied_bytes, &Outcome::requests, &Outcome::losses,
-                           &Outcome::reordered, &Outcome::duplicated, &Outcome::corrupted, &Outcome::forged, &Outcome::rtos, &Outcome::probes,
-                           &Outcome::swaps, &Outcome::handoffs, &Outcome::full_pools, &Outcome::tcp_images, &Outcome::tls_images, &Outcome::turns})
+  for (const auto field : {&Outcome::connections, &Outcome::proxied,     &Outcome::bytes,      &Outcome::proxied_bytes,
+                           &Outcome::requests,    &Outcome::losses,      &Outcome::reordered,  &Outcome::duplicated,
+                           &Outcome::corrupted,   &Outcome::forged,      &Outcome::rtos,       &Outcome::probes,
+                           &Outcome::swaps,       &Outcome::handoffs,    &Outcome::full_pools, &Outcome::tcp_images,
+                           &Outcome::tls_images,  &Outcome::key_updates, &Outcome::vanished,   &Outcome::turns})
     this->*field += o.*field;
   virtual_time += o.virtual_time;
 }
@@ -55,7 +57,9 @@ NodeSpec make_node_spec(std::uint64_t seed, Rng& rng) {
 }
 
 PeerSpec peer_spec(PortId port, std::initializer_list<const char*> addresses, std::vector<std::uint16_t> listens) {
-  PeerSpec spec{.listens = std::move(listens), .mac = {{2, 0, 0, 0, 1, static_cast<std::uint8_t>(port + 1)}}, .secret = static_cast<std::uint8_t>(port + 1)};
+  PeerSpec spec{.listens = std::move(listens),
+                .mac = {{2, 0, 0, 0, 1, static_cast<std::uint8_t>(port + 1)}},
+                .secret = static_cast<std::uint8_t>(port + 1)};
   for (const char* address : addresses) spec.addresses.push_back(*parse_prefix(address));
   return spec;
 }
@@ -63,7 +67,8 @@ PeerSpec peer_spec(PortId port, std::initializer_list<const char*> addresses, st
 // Takes packet buffers away from the node for a while.
 class Hog {
  public:
-  Hog(Buffers& buffers, Nanos from, Nanos until, unsigned leave) : buffers_(buffers), from_(from), until_(until), leave_(leave) {}
+  Hog(Buffers& buffers, Nanos from, Nanos until, unsigned leave)
+      : buffers_(buffers), from_(from), until_(until), leave_(leave) {}
   void turn(Nanos now) {
     if (now >= until_) taken_.clear();
     else if (now >= from_)
@@ -90,9 +95,11 @@ class World {
         spec_(make_node_spec(seed, rng_)),
         plan_(make_plan(rng_)),
         node_(spec_, shared, start),
-        clients_(peer_spec(0, {"10.0.0.100/24", "10.0.0.101/24", "10.0.0.102/24", "fd00::100/64"}, {}), shared.peers, start, plan_, seed + 1, spec_.scarce),
-        servers_(peer_spec(1, {"10.1.0.11/24", "10.1.0.12/24", "10.1.0.21/24", "10.1.0.31/24", "10.1.0.41/24", "10.1.0.51/24", "10.1.0.52/24",
-                               "10.1.0.61/24", "fd01::21/64"},
+        clients_(peer_spec(0, {"10.0.0.100/24", "10.0.0.101/24", "10.0.0.102/24", "fd00::100/64"}, {}), shared.peers,
+                 start, plan_, seed + 1, spec_.scarce),
+        servers_(peer_spec(1,
+                           {"10.1.0.11/24", "10.1.0.12/24", "10.1.0.21/24", "10.1.0.31/24", "10.1.0.41/24",
+                            "10.1.0.51/24", "10.1.0.52/24", "10.1.0.61/24", "fd01::21/64"},
                            {8080, 7000}),
                  shared.peers, start, plan_, seed + 2) {
     node_.connect(0, clients_.port());
@@ -100,6 +107,10 @@ class World {
   }
 
   std::string run();
+  // Some of it, and then no more: whatever is under way is left as it stands.
+  void begin(Nanos until) {
+    while (now_ < until && !clients_.all_done()) turn();
+  }
   void sum(Outcome& out) const;
 
  private:
@@ -131,7 +142,8 @@ void World::manage() {
   if (rng_.chance_ppm(3'000)) node_.move_something(now_);
 }
 
-// One round of everybody, and the step of time behind it: short while something happens, longer and longer while nothing does.
+// One round of everybody, and the step of time behind it: short while something happens, longer and longer while
+// nothing does.
 bool World::turn() {
   bool busy = clients_.turn(now_);
   busy |= node_.turn(now_);
@@ -148,9 +160,11 @@ std::string World::run() {
   while (!clients_.all_done()) {
     if (spec_.scarce) hog.turn(now_);
     turn();
-    for (const std::string& failure : {clients_.failure(), servers_.failure(), node_.broken()})
+    for (const std::string& failure : {clients_.failure(), servers_.failure(), node_.broken(),
+                                       turns_ % 128 ? std::string{} : node_.shared_connections(now_)})
       if (!failure.empty()) return failure;
-    if (now_ - start > patience) return "not done after " + std::to_string(patience.millis() / 1000) + " s:" + clients_.unfinished();
+    if (now_ - start > patience)
+      return "not done after " + std::to_string(patience.millis() / 1000) + " s:" + clients_.unfinished();
   }
   hog.end();
   // Idle connections and what lingers end by their deadlines.
@@ -162,12 +176,13 @@ std::string World::run() {
   return check_asked();
 }
 
-// What a backend must answer reached it once, and nothing else did. Where connections are refused for want of room, a request
-// may come again.
+// What a backend must answer reached it once, and nothing else did. Where connections are refused for want of room, a
+// request may come again.
 std::string World::check_asked() const {
   for (const Request* r : plan_.by_id) {
     if (!r) continue;
     const std::uint32_t wanted = r->backend.empty() ? 0 : 1, asked = servers_.asked(r->id);
+    if (asked == 0 && clients_.gave_up(r->id)) continue;
     if (asked < wanted || (asked > wanted && (!spec_.scarce || wanted == 0)))
       return "request " + std::to_string(r->id) + " came to a backend " + std::to_string(asked) + " times";
   }
@@ -198,6 +213,8 @@ void World::sum(Outcome& out) const {
   out.full_pools = node_.refused_by_pools();
   out.tcp_images = node_.tcp_images + clients_.images + servers_.images;
   out.tls_images = node_.tls_images;
+  out.key_updates = node_.counter(Counter::tls_key_updates_sent);
+  out.vanished = clients_.vanished;
   out.turns = turns_;
   out.virtual_time = now_ - start;
 }
@@ -209,6 +226,8 @@ Outcome run_seed(std::uint64_t seed, Shared& shared) {
   Outcome out;
   const unsigned data = shared.buffers.data_free(), slices = shared.buffers.slices_free();
   const unsigned peer_data = shared.peers.data_free(), peer_slices = shared.peers.slices_free();
+  // A node that ends in the middle of everything gives its memory back as well.
+  if (seed % 8 == 0) World{seed, shared}.begin(start + 100_ms * (1 + seed / 8 % 16));
   {
     World world{seed, shared};
     out.failure = world.run();
@@ -216,12 +235,12 @@ Outcome run_seed(std::uint64_t seed, Shared& shared) {
   }
   if (!out.failure.empty()) return out;
   if (shared.buffers.data_free() != data || shared.buffers.slices_free() != slices)
-    out.failure = "the node kept " + std::to_string(static_cast<int>(data - shared.buffers.data_free())) + " packet buffers and " +
-                  std::to_string(static_cast<int>(slices - shared.buffers.slices_free())) + " descriptors";
+    out.failure = "the node kept " + std::to_string(static_cast<int>(data - shared.buffers.data_free())) +
+                  " packet buffers and " + std::to_string(static_cast<int>(slices - shared.buffers.slices_free())) +
+                  " descriptors";
   else if (shared.peers.data_free() != peer_data || shared.peers.slices_free() != peer_slices)
     out.failure = "the peers kept packet buffers";
-  else if (out.connections < 50 || out.bytes < 1'000'000)
-    out.failure = "the seed carried too little";
+  else if (out.connections < 50 || out.bytes < 1'000'000) out.failure = "the seed carried too little";
   return out;
 }
 

@@ -1,0 +1,102 @@
+"""The bugs that `./dev sim --mutants` plants, one at a time: a source, what stands there once, and what takes its place.
+Each must be found by the simulator within SEEDS seeds. One whose text is not found is stale: mend it here."""
+
+import dataclasses
+
+SEEDS = 200
+
+
+@dataclasses.dataclass(frozen=True)
+class Planted:
+    name: str
+    source: str
+    right: str
+    wrong: str
+
+
+PLANTED = [
+    # Packets and rings.
+    Planted("buffer-lost", "l4/tcp/machine.cc",
+            "default: return input_time_wait(index, *segment, packet, key_hash, now);",
+            "default: input_time_wait(index, *segment, packet, key_hash, now); (void)packet.release();"),
+    Planted("handoff-doubled", "l7/pipeline.cc",
+            "    deps_.handoff.send(config_.worker, owner, {&packet, 1}, deps_.counters);",
+            "    Packet twice{packet.get()};\n"
+            "    deps_.handoff.send(config_.worker, owner, {&twice, 1}, deps_.counters);\n"
+            "    deps_.handoff.send(config_.worker, owner, {&packet, 1}, deps_.counters);"),
+    Planted("checksum-not-verified", "dataplane/packet/parse.cc",
+            "return checked(packet, ip, ip.size(), tcp.checksum, verify);",
+            "return checked(packet, ip, ip.size(), tcp.checksum, false);"),
+    Planted("reply-to-another-worker", "l7/pipeline.cc",
+            "if (p.config_.workers == 1) return true;",
+            "return true;"),
+    # Policies and permits.
+    Planted("policy-freed-early", "dataplane/base/snapshot.cc",
+            "if (retired_.empty() || rte_rcu_qsbr_check(state_, retired_.front().token, false) != 1) return false;",
+            "if (retired_.empty()) return false;"),
+    Planted("policy-never-freed", "dataplane/base/snapshot.cc",
+            "if (retired_.empty() || rte_rcu_qsbr_check(state_, retired_.front().token, false) != 1) return false;",
+            "return false;"),
+    Planted("permit-leaked", "l7/exchange_response.cc",
+            "if (x.holds_request_permit) release(",
+            "if (x.holds_request_permit && x.log.status != 504) release("),
+    # L4.
+    Planted("flow-expires-early", "l4/forward.cc",
+            "flow.timeout_ms.set(to_ms(timeout_of(service->timeouts, after)));",
+            "flow.timeout_ms.set(5);"),
+    Planted("nat-forgets-ports-in-checksum", "l4/nat.cc",
+            "  delta.change({ports, 4}, {reinterpret_cast<const std::uint8_t*>(after), 4});\n",
+            ""),
+    # TCP, receiving.
+    Planted("duplicate-taken-for-new", "l4/tcp/input.cc",
+            " || s.seq != t.rcv_nxt ||",
+            " ||"),
+    Planted("ack-of-unsent-data-accepted", "l4/tcp/input_slow.cc",
+            "if (s.ack > t.snd_nxt) {  // of what we have not sent",
+            "if (false) {"),
+    Planted("fin-out-of-order-accepted", "l4/tcp/input_slow.cc",
+            "if (t.fin_seen && t.fin_seq == t.rcv_nxt) return",
+            "if (t.fin_seen) return"),
+    Planted("window-never-reopened", "l4/tcp/deliver.cc",
+            "if (room < offered + step) return offered;",
+            "if (room < offered + step || room > 0) return offered;"),
+    Planted("held-limit-ignored", "l4/tcp/deliver.cc",
+            "if (core.full() || charge(t)",
+            "if (charge(t)"),
+    # TCP, sending.
+    Planted("no-persist-probe", "l4/tcp/output.cc",
+            "if (by_window && t.board.empty() && t.timer != Timer::persist) {",
+            "if (false) {"),
+    Planted("fin-forgotten", "l4/tcp/output.cc",
+            "fin = t.fin_queued && size == unsent;",
+            "fin = false;"),
+    Planted("retransmission-of-wrong-bytes", "l4/tcp/output.cc",
+            "if (!send(s, h, begin, size)) return false;",
+            "if (!send(s, h, t.queue.begin(), size)) return false;"),
+    Planted("retransmission-timeout-does-nothing", "l4/tcp/expire.cc",
+            "  retransmission_timeout(t, core, now);\n  return Verdict::kept;",
+            "  return Verdict::kept;"),
+    Planted("writable-never-told", "l4/tcp/acknowledge.cc",
+            "      t.events |= event_writable;\n",
+            ""),
+    Planted("image-without-flight", "l4/tcp/image.cc",
+            "  put_chain(out, t->queue.chain());",
+            "  put_chain(out, Chain{});"),
+    # TLS.
+    Planted("tls-sequence-reused", "crypto/tls/record.cc",
+            "    fresh.append_to(out);\n  }\n  ++direction.sequence;",
+            "    fresh.append_to(out);\n  }"),
+    Planted("tls-image-without-sequence", "crypto/tls/session_image.cc",
+            "writer.u64(direction->sequence);",
+            "writer.u64(0);"),
+    # HTTP.
+    Planted("chunk-length-wrong", "l7/http/h1_encoder.cc",
+            "std::to_chars(line, line + 16, body.size(), 16)",
+            "std::to_chars(line, line + 16, body.size() + (body.size() > 9000), 16)"),
+    Planted("request-sent-twice", "l7/exchange_upstream.cc",
+            "if (up.requests < 2 || x.retried || x.body_sent || x.answered ||",
+            "if (x.retried ||"),
+    Planted("timeout-never-armed", "l7/exchanges.cc",
+            "wait == Nanos::never() ? wait : now_ + wait",
+            "Nanos::never()"),
+]
