@@ -68,4 +68,4 @@ class Appliance final : public RunTime, public ControlHandler {
 
 }  // namespace sluice::mgmt
 
-// Tested in tests/e2e/tour/steps_operator.py.
+// Tested in tests/scripts/start_errors.sh, tests/scripts/node_socket.py.

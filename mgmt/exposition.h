@@ -24,5 +24,3 @@ struct MetricInfo {
 std::vector<MetricInfo> metric_reference();
 
 }  // namespace sluice::mgmt
-
-// Tested in tests/e2e/tour/steps_operator.py.

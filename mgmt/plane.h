@@ -125,5 +125,3 @@ class Plane {
 };
 
 }  // namespace sluice::mgmt
-
-// Tested in tests/e2e/tour/steps_operator.py.

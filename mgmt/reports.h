@@ -80,5 +80,3 @@ class TraceStories {
 };
 
 }  // namespace sluice::mgmt
-
-// Tested in tests/e2e/tour/steps_operator.py.

@@ -62,4 +62,4 @@ int main(int argc, char** argv) {
   return exit_with(code);
 }
 
-// Tested in tests/e2e/tour/steps_operator.py.
+// Tested in tests/scripts/start_errors.sh.

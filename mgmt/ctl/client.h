@@ -55,5 +55,3 @@ class Client {
 };
 
 }  // namespace sluice::ctl
-
-// Tested in tests/e2e/tour/steps_operator.py.

@@ -200,7 +200,7 @@ void get(const Options& o) {
   Node node{o};
   const Reply reply = node.ask(fb::Command::Get, [](FlatBufferBuilder& out) { return fb::CreateGet(out); });
   const fb::PolicyCopy& copy = result_of(reply, reply->result_as_PolicyCopy());
-  if (!copy.policy() || copy.policy()->size() == 0) fail(Exit::refused, "no policy was applied yet");
+  if (copy.generation() == 0 || !copy.policy()) fail(Exit::refused, "no policy was applied yet");
   const Bytes policy{copy.policy()->begin(), copy.policy()->end()};
   std::string text;
   if (o.binary) {

@@ -12,5 +12,3 @@ namespace sluice::ctl {
 Exit run(const std::string& command, const Options& options, const CLI::App& app);
 
 }  // namespace sluice::ctl
-
-// Tested in tests/e2e/tour/steps_operator.py.

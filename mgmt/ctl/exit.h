@@ -23,4 +23,4 @@ inline constexpr std::array exit_meanings = {
 
 }  // namespace sluice::ctl
 
-// Tested in tests/e2e/tour/steps_operator.py.
+// Tested in tests/unit/mgmt/ctl/options_test.cc.

@@ -51,5 +51,3 @@ void describe(CLI::App& app, Options& options);
 std::string bash_completion(const CLI::App& app);
 
 }  // namespace sluice::ctl
-
-// Tested in tests/e2e/tour/steps_operator.py.

@@ -21,4 +21,4 @@ std::string print_refusal(const fb::Reply& reply);
 
 }  // namespace sluice::ctl
 
-// Tested in tests/e2e/tour/steps_operator.py.
+// Tested in tests/unit/mgmt/ctl/commands_test.cc.

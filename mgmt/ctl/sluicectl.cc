@@ -16,4 +16,4 @@ int main(int argc, char** argv) {
   return static_cast<int>(run(app.get_subcommands().front()->get_name(), options, app));
 }
 
-// Tested in tests/e2e/tour/steps_operator.py.
+// Tested in tests/scripts/start_errors.sh.
