@@ -22,48 +22,61 @@ Ends other_side(const FlowEnds& e, Direction direction) {
 }
 Ends reversed(const Ends& e) { return {e.destination, e.source, e.destination_port, e.source_port}; }
 
-// Source and destination stand side by side in both headers: one change covers both.
-ChecksumDelta write_addresses(std::uint8_t* at, const Ends& to, std::size_t each) {
-  std::uint8_t after[32];
-  std::memcpy(after, to.source.wire().data(), each);
-  std::memcpy(after + each, to.destination.wire().data(), each);
-  ChecksumDelta delta;
-  delta.change({at, 2 * each}, {after, 2 * each});
-  std::memcpy(at, after, 2 * each);
-  return delta;
+// Corrections are sums of 32-bit words as they stand in memory (RFC 1624: HC' = ~(~HC + ~m + m')): a word's complement
+// is as good as its halves', since 2^32 - 1 is a multiple of 2^16 - 1. They run on every packet of a service, hence not
+// over byte ranges.
+std::uint32_t load_word(const std::uint8_t* at) {
+  std::uint32_t word;
+  std::memcpy(&word, at, sizeof word);
+  return word;
+}
+
+// Puts a word in the place of another; what that changes in sums that cover it.
+Sum replace_word(std::uint8_t* at, std::uint32_t after) {
+  const std::uint32_t before = load_word(at);
+  std::memcpy(at, &after, sizeof after);
+  return Sum{~before} + after;
+}
+
+void correct(Be16& field, Sum change) { field = checksum(change + static_cast<std::uint16_t>(~field.raw())); }
+
+Sum write_address(std::uint8_t* at, const IpAddress& to, bool v4) {
+  const std::uint8_t* words = to.bytes.data();
+  if (v4) return replace_word(at, load_word(words + 12));
+  Sum change = 0;
+  for (std::size_t i = 0; i < 16; i += 4) change += replace_word(at + i, load_word(words + i));
+  return change;
 }
 
 // Takes one from the hop limit and fills in the addresses; returns what the addresses change in sums that cover them.
-ChecksumDelta write_ip(Packet& packet, L3 l3, std::uint16_t offset, const Ends& to, bool hop) {
+Sum write_ip(Packet& packet, L3 l3, std::uint16_t offset, const Ends& to, bool hop) {
   if (l3 == L3::ip6) {
     auto& ip = packet.at<wire::Ip6>(offset);
     if (hop) --ip.hop_limit;
-    return write_addresses(ip.source.data(), to, 16);
+    return write_address(ip.source.data(), to.source, false) +
+           write_address(ip.destination.data(), to.destination, false);
   }
   auto& ip = packet.at<wire::Ip4>(offset);
-  const ChecksumDelta addresses = write_addresses(reinterpret_cast<std::uint8_t*>(&ip.source), to, 4);
-  ChecksumDelta header = addresses;
-  if (hop) {
-    const std::uint8_t before[2] = {ip.ttl, ip.protocol};
-    --ip.ttl;
-    const std::uint8_t after[2] = {ip.ttl, ip.protocol};
-    header.change(before, after);
-  }
-  header.apply(ip.checksum);
+  const Sum addresses = write_address(reinterpret_cast<std::uint8_t*>(&ip.source), to.source, true) +
+                        write_address(reinterpret_cast<std::uint8_t*>(&ip.destination), to.destination, true);
+  if (hop) --ip.ttl;
+  // The hop limit is the first byte of its word, the lower one in memory: one less there is one less in the sum.
+  correct(ip.checksum, addresses + (hop ? 0xfffe : 0));
   return addresses;
 }
 
-// Fills in the ports and corrects the checksum, if `size` bytes reach as far as it.
-void write_ports(Packet& packet, std::uint16_t offset, Protocol protocol, const Ends& to, ChecksumDelta delta,
+// Fills in the ports and corrects the checksum, if `size` bytes reach as far as it. UDP's 0 (none) stays, and none is
+// made.
+void write_ports(Packet& packet, std::uint16_t offset, Protocol protocol, const Ends& to, Sum change,
                  std::size_t size) {
-  auto* ports = packet.data() + offset;
-  const Be16 after[2] = {Be16{to.source_port}, Be16{to.destination_port}};
-  delta.change({ports, 4}, {reinterpret_cast<const std::uint8_t*>(after), 4});
-  std::memcpy(ports, after, 4);
+  const std::uint32_t ports = Be16{to.source_port}.raw() | std::uint32_t{Be16{to.destination_port}.raw()} << 16;
+  change += replace_word(packet.data() + offset, ports);
   if (protocol == Protocol::udp) {
-    if (size >= sizeof(wire::Udp)) delta.apply_udp(packet.at<wire::Udp>(offset).checksum);
+    if (size < sizeof(wire::Udp)) return;
+    Be16& field = packet.at<wire::Udp>(offset).checksum;
+    if (field.raw() != 0) field = udp_checksum(change + static_cast<std::uint16_t>(~field.raw()));
   } else if (size >= offsetof(wire::Tcp, checksum) + 2) {
-    delta.apply(packet.at<wire::Tcp>(offset).checksum);
+    correct(packet.at<wire::Tcp>(offset).checksum, change);
   }
 }
 
@@ -94,7 +107,7 @@ void SnatPorts::take(const Family& family, std::uint32_t index, FlowEnds& ends) 
 void translate(Packet& packet, const Flow& flow, Direction direction) {
   const Meta& meta = packet.meta();
   const Ends to = other_side(flow.ends, direction);
-  const ChecksumDelta addresses = write_ip(packet, meta.l3, meta.l3_offset, to, true);
+  const Sum addresses = write_ip(packet, meta.l3, meta.l3_offset, to, true);
   write_ports(packet, meta.l4_offset, meta.protocol, to, addresses, packet.bytes().size() - meta.l4_offset);
 }
 
@@ -102,7 +115,7 @@ void translate_error(Packet& packet, const Flow& flow, Direction direction, cons
   const Meta& meta = packet.meta();
   const Ends to = other_side(flow.ends, direction), quoted = reversed(to);
   write_ip(packet, meta.l3, meta.l3_offset, to, true);
-  const ChecksumDelta addresses = write_ip(packet, meta.l3, inner.l3_offset, quoted, false);
+  const Sum addresses = write_ip(packet, meta.l3, inner.l3_offset, quoted, false);
   write_ports(packet, inner.l4_offset, inner.key.protocol, quoted, addresses, inner.size);
 
   // The message's own checksum is made afresh: errors are rare, and what they quote may be cut anywhere.
