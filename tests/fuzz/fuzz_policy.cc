@@ -26,7 +26,7 @@ struct Rooms {
 bool is_small(const spec::Policy& policy) {
   std::uint64_t slots = 0;
   for (const spec::Service& each : policy.services) slots += each.maglev_slots;
-  return slots < 1'000'000;
+  return slots < 200'000;
 }
 
 void check(ByteView bytes) {

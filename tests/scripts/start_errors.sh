@@ -127,6 +127,18 @@ echo '{"listeners": [' >"$folder/torn.json"
 ends "a torn policy file" 2 1 "torn.json" "$sluicectl" --socket "$folder/$name.sock" apply "$folder/torn.json"
 ends "a policy file that is not there" 2 1 "absent.json" "$sluicectl" --socket "$folder/$name.sock" apply "$folder/absent.json"
 
+# A disk that fills up while the node runs: the policy is taken, and that it is not kept is told until it is.
+rm "$folder/full/fill" && node prefix="$name-f" state="$folder/full/state" >"$folder/f.toml"
+ok "a node on a small disk" start "$folder/f.toml" "$folder/$name-f.sock"
+small() { "$sluicectl" --socket "$folder/$name-f.sock" "$@"; }
+dd if=/dev/zero of="$folder/full/fill" bs=4k count=5 2>/dev/null
+echo '{"clusters": [{"name": "a"}]}' >"$folder/good.json"
+ok "a policy is taken though the disk is full" small apply "$folder/good.json"
+ok "status tells that it is not kept" grep -q "NOT KEPT ON DISK: .*No space left" <<<"$(small status)"
+rm "$folder/full/fill"
+ok "the next policy is taken" small apply "$folder/good.json"
+ok "and kept" test "$(small status | grep -c 'NOT KEPT')" = 0
+
 # The log level, told by SIGHUP's line at level info.
 log=$folder/first.toml.log
 hang_up() { kill -HUP "$first" && sleep 0.3 && grep -c "opened anew" "$log"; }
