@@ -200,7 +200,7 @@ ApplyResult Publisher::take(spec::Policy wanted, Mode mode, bool keep_it, std::u
     publish(std::make_unique<const Policy>(compiled->policy));
     transaction.commit();
     running_ = std::move(*compiled);
-    if (keep_it) keep([&] { return store_->save(running_.spec, generation); });
+    if (keep_it) keep([&] { return store_->save(running_.spec, generation); }, result.warnings);
     update_status();
   }
   result.generation = running_.policy.generation;
@@ -267,7 +267,7 @@ ApplyResult Publisher::apply(const spec::EndpointDelta& delta, std::uint64_t if_
   publish(std::make_unique<const Policy>(*next));
   transaction.commit();
   running_.policy = std::move(*next);
-  keep([&] { return store_->append(delta, running_.spec, running_.policy.generation); });
+  keep([&] { return store_->append(delta, running_.spec, running_.policy.generation); }, result.warnings);
   update_status();
   result.kind = ApplyResult::Kind::applied;
   result.generation = running_.policy.generation;
@@ -290,12 +290,13 @@ void Publisher::housekeep() {
 
 // What runs is published by now: a disk or a memory that is short is told, and changes nothing.
 template <typename Save>
-void Publisher::keep(Save&& save) {
+void Publisher::keep(Save&& save, Faults& warnings) {
   if (!store_) return;
   std::string error;
   try {
     if (const std::expected<void, std::string> result = save(); !result) error = result.error();
   } catch (const std::exception& failure) { error = fmt::format("the policy could not be kept: {}", failure.what()); }
+  if (!error.empty()) warnings.push_back({"", fmt::format("it runs, but is not kept on disk: {}", error)});
   const std::lock_guard lock{mutex_};
   status_.store_error = std::move(error);
 }

@@ -93,7 +93,7 @@ class Publisher {
   IdOf ids() const;
   void publish(std::unique_ptr<const Policy> next);
   template <typename Save>
-  void keep(Save&& save);
+  void keep(Save&& save, Faults& warnings);
   void update_status();
 
   const Means means_;
