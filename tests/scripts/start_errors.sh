@@ -15,6 +15,7 @@ finish() {
   rm -rf "$folder"
 }
 trap finish EXIT
+cd "$SLUICE_ROOT" || exit 1
 trap 'exit 1' TERM
 
 # node KEY=VALUE...: a node file on standard output.
@@ -126,6 +127,10 @@ ends "a bad policy, every fault by its path" 1 3 "listeners\[0\].routes" "$sluic
 echo '{"listeners": [' >"$folder/torn.json"
 ends "a torn policy file" 2 1 "torn.json" "$sluicectl" --socket "$folder/$name.sock" apply "$folder/torn.json"
 ends "a policy file that is not there" 2 1 "absent.json" "$sluicectl" --socket "$folder/$name.sock" apply "$folder/absent.json"
+
+cp examples/policy.json examples/make_certificates.sh "$folder/" && "$folder/make_certificates.sh"
+ok "the worked example is a policy" control apply "$folder/policy.json" --dry-run
+ok "the worked node file is one" "$sluiced" --check --config examples/node-af_xdp.toml
 
 # A disk that fills up while the node runs: the policy is taken, and that it is not kept is told until it is.
 rm "$folder/full/fill" && node prefix="$name-f" state="$folder/full/state" >"$folder/f.toml"
