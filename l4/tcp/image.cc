@@ -161,6 +161,8 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
 
   const std::uint64_t key_hash = m.hash(key);
   if (m.lookup(key, key_hash) != KeyTable::none) return std::unexpected(ImportError::exists);
+  // What is in flight needs a record, or nothing would ever send it again.
+  if (s.snd_una < s.snd_nxt && m.core.records.left() == 0) return std::unexpected(ImportError::pool_full);
   Tcb* t = m.make(key, key_hash, KeyTable::none, now);
   if (!t) return std::unexpected(ImportError::pool_full);
   t->user = user;

@@ -71,6 +71,25 @@ TEST_F(ScriptTest, AboveHeldMaxAcksAreReadAndPayloadIsNot) {
   EXPECT_EQ(counters.get(Counter::drop_tcp_held), 1u);
 }
 
+TEST_F(ScriptTest, AWriterIsWokenByTheLastAckEvenWhileThePoolIsFull) {
+  Config c;
+  c.held_buffers_max = 4;
+  c.send_limit = 16'000;
+  start(c);
+  establish();
+  for (std::uint32_t i = 0; i < 4; ++i)
+    send({.flags = ACK, .seq = 101 + i * 1460, .ack = iss + 1, .payload = std::string(1460, 'u')});
+  ASSERT_EQ(stack->held_buffers(), 4u) << "full: nobody reads";
+  give(2000);
+  while (next()) {}
+  ASSERT_EQ(stack->send_room(id), 0u);
+  events();
+  const std::uint32_t came = 101 + info().receive_queue;
+  send({.flags = ACK, .seq = came, .ack = iss + 1 + 2000});
+  EXPECT_TRUE(events() & event_writable);
+  EXPECT_GT(stack->send_room(id), 0u);
+}
+
 TEST_F(ScriptTest, ReleaseWithUnreadBytesIsAReset) {
   establish();
   send({.flags = ACK, .seq = 101, .ack = iss + 1, .payload = "unread"});
