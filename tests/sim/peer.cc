@@ -29,7 +29,8 @@ Peer::Peer(const PeerSpec& spec, Buffers& buffers, Nanos start) : buffers_(buffe
   c.handshakes = 256;
   c.time_waits = 512;
   c.transmit_records = 8192;
-  c.receive_limit = c.out_of_order_limit = c.send_limit = 64 * 1024;
+  c.receive_limit = c.out_of_order_limit = spec.receive_limit;
+  c.send_limit = 64 * 1024;
   c.time_wait = 1_s;
   c.fin_wait_2 = 5_s;
   c.secret[0] = spec.secret;

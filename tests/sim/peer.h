@@ -19,6 +19,7 @@ struct PeerSpec {
   std::vector<std::uint16_t> listens;  // TCP ports, on every address
   MacAddress mac;
   std::uint8_t secret = 0;
+  std::uint32_t receive_limit = 64 * 1024;  // small ones shut the window of whoever writes to a slow reader
 };
 
 class Peer {

@@ -43,14 +43,14 @@ PLANTED = [
     # L4.
     Planted("flow-expires-early", "l4/forward.cc",
             "flow.timeout_ms.set(to_ms(timeout_of(service->timeouts, after)));",
-            "flow.timeout_ms.set(5);"),
+            "flow.timeout_ms.set(service ? 5 : 6);"),
     Planted("nat-forgets-ports-in-checksum", "l4/nat.cc",
             "  delta.change({ports, 4}, {reinterpret_cast<const std::uint8_t*>(after), 4});\n",
             ""),
     # TCP, receiving.
-    Planted("duplicate-taken-for-new", "l4/tcp/input.cc",
-            " || s.seq != t.rcv_nxt ||",
-            " ||"),
+    Planted("what-overtakes-taken-for-next", "l4/tcp/deliver.cc",
+            "if (begin != t.rcv_nxt) return keep_out_of_order(",
+            "if (begin < t.rcv_nxt) return keep_out_of_order("),
     Planted("ack-of-unsent-data-accepted", "l4/tcp/input_slow.cc",
             "if (s.ack > t.snd_nxt) {  // of what we have not sent",
             "if (false) {"),
@@ -60,9 +60,6 @@ PLANTED = [
     Planted("window-never-reopened", "l4/tcp/deliver.cc",
             "if (room < offered + step) return offered;",
             "if (room < offered + step || room > 0) return offered;"),
-    Planted("held-limit-ignored", "l4/tcp/deliver.cc",
-            "if (core.full() || charge(t)",
-            "if (charge(t)"),
     # TCP, sending.
     Planted("no-persist-probe", "l4/tcp/output.cc",
             "if (by_window && t.board.empty() && t.timer != Timer::persist) {",

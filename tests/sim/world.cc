@@ -56,10 +56,12 @@ NodeSpec make_node_spec(std::uint64_t seed, Rng& rng) {
   return spec;
 }
 
-PeerSpec peer_spec(PortId port, std::initializer_list<const char*> addresses, std::vector<std::uint16_t> listens) {
+PeerSpec peer_spec(std::uint64_t seed, PortId port, std::initializer_list<const char*> addresses,
+                   std::vector<std::uint16_t> listens) {
   PeerSpec spec{.listens = std::move(listens),
                 .mac = {{2, 0, 0, 0, 1, static_cast<std::uint8_t>(port + 1)}},
-                .secret = static_cast<std::uint8_t>(port + 1)};
+                .secret = static_cast<std::uint8_t>(port + 1),
+                .receive_limit = seed % 3 == 1 ? 12'000u : 65'536u};
   for (const char* address : addresses) spec.addresses.push_back(*parse_prefix(address));
   return spec;
 }
@@ -95,9 +97,9 @@ class World {
         spec_(make_node_spec(seed, rng_)),
         plan_(make_plan(rng_)),
         node_(spec_, shared, start),
-        clients_(peer_spec(0, {"10.0.0.100/24", "10.0.0.101/24", "10.0.0.102/24", "fd00::100/64"}, {}), shared.peers,
-                 start, plan_, seed + 1, spec_.scarce),
-        servers_(peer_spec(1,
+        clients_(peer_spec(seed, 0, {"10.0.0.100/24", "10.0.0.101/24", "10.0.0.102/24", "fd00::100/64"}, {}),
+                 shared.peers, start, plan_, seed + 1, spec_.scarce),
+        servers_(peer_spec(seed, 1,
                            {"10.1.0.11/24", "10.1.0.12/24", "10.1.0.21/24", "10.1.0.31/24", "10.1.0.41/24",
                             "10.1.0.51/24", "10.1.0.52/24", "10.1.0.61/24", "fd01::21/64"},
                            {8080, 7000}),
