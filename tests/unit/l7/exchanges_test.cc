@@ -259,6 +259,29 @@ TEST_F(ExchangesTest, DrainingAnswersSayCloseAndIdleClientsEnd) {
   EXPECT_TRUE(node->pipeline(0).drained());
 }
 
+TEST_F(ExchangesTest, AClientThatStopsReadingHasTheEndOfItsLastAnswerLater) {
+  const std::string body(100'000, 'b');
+  Talk& client = connect();
+  ask(client, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  client.reads = false;
+  answer(server(), "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + body);
+  run(7'000);  // longer than what comes is read and dropped after the end
+  client.reads = true;
+  run(1'000);
+  EXPECT_THAT(client.got, EndsWith("\r\n\r\n" + body));
+  EXPECT_FALSE(client.reset);
+  EXPECT_TRUE(client.finished);
+}
+
+TEST_F(ExchangesTest, ANodeThatEndsInTheMidstOfRequestsGivesAllBack) {
+  Talk& client = connect();
+  ask(client, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf");
+  Talk& other = connect();
+  ask(other, "GET /" + std::string(3000, 'p') + " HTTP/1.1\r\nHost: a\r\n\r\n");
+  node.reset();
+  EXPECT_FALSE(client.finished);
+}
+
 TEST_F(ExchangesTest, AnHttp10ClientGetsItsEnd) {
   Talk& client = connect();
   ask(client, "GET / HTTP/1.0\r\n\r\n");
