@@ -83,7 +83,7 @@ ConnectionPlan make_connection(Rng& rng, std::uint32_t index, std::uint32_t& id)
     return c;
   }
   if (rng.below(12) == 0) c.vanishes = 1_ms * rng.below(400);
-  if (rng.below(10) == 0) c.stalls_at = 1 + rng.below(20'000);
+  if (rng.below(4) == 0) c.stalls_at = 1 + rng.below(20'000);
   const std::uint32_t n = 1 + rng.below(4);
   for (std::uint32_t i = 0; i < n; ++i) c.requests.push_back(make_request(rng, id++, i + 1 == n));
   return c;
