@@ -10,7 +10,7 @@
 namespace sluice {
 
 // Bits of Flow::seen.
-enum Seen : std::uint8_t { seen_reply = 1, seen_client_fin = 2, seen_backend_fin = 4 };
+enum Seen : std::uint8_t { seen_reply = 1, seen_client_fin = 2, seen_backend_fin = 4, seen_established = 8 };
 
 constexpr Nanos timeout_of(const FlowTimeouts& timeouts, FlowPhase phase) {
   switch (phase) {
@@ -39,7 +39,18 @@ constexpr FlowPhase next_phase(FlowPhase phase, std::uint8_t& seen, Direction di
   if (seen & (seen_client_fin | seen_backend_fin)) return FlowPhase::tcp_fin;
   const bool client_answers =
       direction == Direction::from_client && !(tcp_flags & wire::Tcp::syn) && (seen & seen_reply);
-  return phase == FlowPhase::tcp_syn && client_answers ? FlowPhase::tcp_established : phase;
+  if (phase == FlowPhase::tcp_syn && client_answers) {
+    seen |= seen_established;
+    return FlowPhase::tcp_established;
+  }
+  return phase;
+}
+
+// A TCP flow that was reset before it came about. A backend in TIME-WAIT answers a SYN with the ACK of the old
+// connection, the client resets that, which frees the backend's port, and sends its SYN again (RFC 9293 3.10.7.3): by
+// the same flow, or it would meet the next port's TIME-WAIT.
+constexpr bool never_opened(FlowPhase phase, std::uint8_t seen) {
+  return phase == FlowPhase::tcp_closed && !(seen & (seen_established | seen_client_fin | seen_backend_fin));
 }
 
 // A flow that nobody has answered yet: the first to give way when the table is full.

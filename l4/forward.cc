@@ -47,7 +47,7 @@ struct Forwarder::Turn {
 Forwarder::Forwarder(const Config& config, const LocalAddresses& addresses, L4Stats& stats, Counters& counters)
     : config_(config),
       flows_(config.flows, config.seeds),
-      ports_(addresses, config.worker, config.workers),
+      ports_(addresses, config.worker, config.workers, config.first_port),
       stats_(stats),
       counters_(counters) {}
 
@@ -83,8 +83,10 @@ void Forwarder::take(Packet packet, const FlowKey& key, FlowRef ref, Turn& turn)
   if (flow && !usable(*flow, turn)) flow = nullptr;
   if (flow && flow->phase.get() == FlowPhase::tcp_closed && direction == Direction::from_client && is_opening(packet))
       [[unlikely]] {
-    close(*flow, Counter::l4_flows_expired);  // the client uses its port again
-    flow = nullptr;
+    if (!reopen(*flow, key, turn)) {
+      close(*flow, Counter::l4_flows_expired);  // the client uses its port again
+      flow = nullptr;
+    }
   }
   if (!flow) [[unlikely]] {
     flow = open(packet, key, turn);
@@ -145,6 +147,18 @@ bool Forwarder::revoked(Flow& flow, const Services& services) const {
   const Backend* backend = service ? service->find(flow.ends.endpoint) : nullptr;
   if (!backend || backend->at.address != flow.ends.backend) return true;
   return backend->at.port != 0 && backend->at.port != flow.ends.backend_port;
+}
+
+// The same attempt of a client goes on by the flow that it had, unless a new one would go elsewhere.
+bool Forwarder::reopen(Flow& flow, const FlowKey& key, Turn& turn) {
+  if (!never_opened(flow.phase.get(), flow.seen)) return false;
+  const Service* service = turn.services.by_id(flow.ends.service);
+  const Backend* backend = service ? choose(*service, key) : nullptr;
+  if (!backend || backend->endpoint != flow.ends.endpoint) return false;
+  flow.seen = 0;
+  flow.phase.set(first_phase(flow.ends.protocol));
+  flow.timeout_ms.set(to_ms(timeout_of(service->timeouts, flow.phase.get())));
+  return true;
 }
 
 Flow* Forwarder::open(Packet& packet, const FlowKey& key, Turn& turn) {

@@ -41,6 +41,7 @@ class Forwarder {
     std::uint16_t worker = 0, workers = 1;
     std::uint32_t flows = 65536;
     FlowHash seeds{};                    // random in the appliance
+    std::uint32_t first_port = 0;        // where in the SNAT pool the first flows begin: random in the appliance
     Nanos sweep{1'000'000'000};          // time in which expire() has looked at every flow
     std::uint32_t expire_budget = 4096;  // flows that one expire() looks at, at most
     const Routes* routes = nullptr;      // given: a backend is spoken to from the address on its own link
@@ -70,6 +71,7 @@ class Forwarder {
   Flow* insert(const FlowEnds& ends, const Service& service, Turn& turn);
   bool usable(Flow& flow, Turn& turn);
   bool revoked(Flow& flow, const Services& services) const;
+  bool reopen(Flow& flow, const FlowKey& key, Turn& turn);
   void observe(Flow& flow, Direction direction, std::uint8_t tcp_flags, Turn& turn);
   void close(Flow& flow, Counter why);
   void count_end(const Flow& flow, Counter why);

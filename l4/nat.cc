@@ -1,5 +1,7 @@
 #include "l4/nat.h"
 
+#include <algorithm>
+
 #include "dataplane/packet/checksum.h"
 #include "dataplane/packet/wire/icmp.h"
 #include "dataplane/packet/wire/icmp6.h"
@@ -82,8 +84,9 @@ void write_ports(Packet& packet, std::uint16_t offset, Protocol protocol, const 
 
 }  // namespace
 
-SnatPorts::SnatPorts(const LocalAddresses& addresses, unsigned worker, unsigned workers)
+SnatPorts::SnatPorts(const LocalAddresses& addresses, unsigned worker, unsigned workers, std::uint32_t first)
     : cursors_(std::make_unique<std::uint32_t[]>(cursor_count)) {
+  std::fill_n(cursors_.get(), cursor_count, first);
   for (const LocalRange& range : addresses.ranges()) {
     if (range.use != LocalUse::snat) continue;
     Family& family = families_[range.address.is_v4()];

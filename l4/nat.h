@@ -13,12 +13,13 @@ namespace sluice {
 // The local addresses and ports that a worker gives to flows. A port is in use towards one backend only: flows to
 // different backends may share it. Which are free is not kept here: the flow table knows, and a candidate is tried by
 // looking up the key that its replies would have. Candidates rotate per backend, so a port rests as long as possible
-// before it is used again towards the same one.
+// before it is used again towards the same one. `first` is where they begin: a number of its own for each process,
+// since backends still remember the ports of the one before (TIME-WAIT).
 class SnatPorts {
  public:
   static constexpr unsigned tries = 64;  // candidates looked at before a flow is refused
 
-  SnatPorts(const LocalAddresses& addresses, unsigned worker, unsigned workers);
+  SnatPorts(const LocalAddresses& addresses, unsigned worker, unsigned workers, std::uint32_t first = 0);
   // `preferred`, if the pool has ports of it, is the only address that is taken; unspecified: all are equal.
   // Fills ends.local and ends.local_port for the backend in `ends`; false when none of the candidates is free. A flow
   // in the way that is past its timeout is removed for it: released(const Flow&) is called before.
@@ -29,7 +30,7 @@ class SnatPorts {
     if (range.size == 0) return false;
     std::uint32_t& cursor = cursors_[end_hash(ends.backend, ends.backend_port) % cursor_count];
     for (unsigned i = 0; i < tries && i < range.size; ++i) {
-      cursor = cursor + 1 < range.size ? cursor + 1 : 0;
+      cursor = (cursor + 1) % range.size;
       take(family, range.first + cursor, ends);
       const FlowRef ref = flows.find(ends.key(Direction::from_backend));
       if (!ref) return true;

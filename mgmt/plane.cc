@@ -200,6 +200,7 @@ PipelineConfig Plane::pipeline_config(std::uint16_t worker, const SipHash::Key& 
   c.forward.workers = config_.workers;
   c.forward.flows = config_.flows;
   c.forward.seeds = random_bytes<FlowHash>();
+  c.forward.first_port = random_bytes<std::uint32_t>() % 65'536;
 
   c.exchanges.worker = worker;
   c.exchanges.workers = config_.workers;

@@ -39,6 +39,26 @@ TEST(FlowPhase, AResetClosesFromAnyPhase) {
   }
 }
 
+TEST(FlowPhase, OnlyAnAttemptThatWasResetNeverOpened) {
+  Talk talk;
+  talk(client, syn);
+  EXPECT_FALSE(never_opened(talk.phase, talk.seen)) << "under way";
+  talk(backend, ack);
+  talk(client, rst);
+  EXPECT_TRUE(never_opened(talk.phase, talk.seen));
+  Talk opened;
+  opened(client, syn);
+  opened(backend, syn | ack);
+  opened(client, ack);
+  opened(backend, rst);
+  EXPECT_FALSE(never_opened(opened.phase, opened.seen));
+  Talk ended;
+  ended(client, syn);
+  ended(backend, fin | ack);
+  ended(client, rst);
+  EXPECT_FALSE(never_opened(ended.phase, ended.seen));
+}
+
 TEST(FlowPhase, UdpIsOneWayUntilTheBackendAnswers) {
   Talk talk{FlowPhase::udp_one_way};
   EXPECT_EQ(talk(client, 0), FlowPhase::udp_one_way);

@@ -129,10 +129,38 @@ TEST_F(Forward, TimeoutsFollowThePhase) {
 
 TEST_F(Forward, AClientMayUseItsPortAgainAfterTheEnd) {
   send("ip4 10.0.0.1 > 192.0.2.10 | tcp 1 > 80 S");
+  send("ip4 10.1.0.5 > 192.0.2.1 | tcp 8080 > 30001 SA");
+  send("ip4 10.0.0.1 > 192.0.2.10 | tcp 1 > 80 A");
   send("ip4 10.0.0.1 > 192.0.2.10 | tcp 1 > 80 R");
   EXPECT_EQ(send("ip4 10.0.0.1 > 192.0.2.10 | tcp 1 > 80 S seq=9"),
             "ip4 192.0.2.1 > 10.1.0.5 ttl=63 | tcp 30002 > 8080 S seq=9");
   EXPECT_EQ(forwarder_->flows().size(), 1u);
+}
+
+// A backend in TIME-WAIT answers by the ACK of the old connection, and the client by a reset, which frees the port
+// (RFC 9293 3.10.7.3): the SYN that comes again must meet the port that it freed.
+TEST_F(Forward, AnAttemptThatWasResetGoesOnByItsFlow) {
+  send("ip4 10.0.0.1 > 192.0.2.10 | tcp 1 > 80 S seq=9");
+  send("ip4 10.1.0.5 > 192.0.2.1 | tcp 8080 > 30001 A");
+  EXPECT_EQ(send("ip4 10.0.0.1 > 192.0.2.10 | tcp 1 > 80 R"), "ip4 192.0.2.1 > 10.1.0.5 ttl=63 | tcp 30001 > 8080 R");
+  now_ += 1_s;
+  EXPECT_EQ(send("ip4 10.0.0.1 > 192.0.2.10 | tcp 1 > 80 S seq=9"),
+            "ip4 192.0.2.1 > 10.1.0.5 ttl=63 | tcp 30001 > 8080 S seq=9");
+  EXPECT_EQ(stats_.service(1).flows_active.get(), 1u);
+  EXPECT_EQ(counters_.get(Counter::l4_flows_opened), 1u);
+  sweep();
+  EXPECT_EQ(forwarder_->flows().size(), 1u) << "an unanswered SYN lives 5 s";
+  sweep();
+  EXPECT_EQ(forwarder_->flows().size(), 0u);
+}
+
+TEST_F(Forward, AnAttemptThatWasResetGoesElsewhereWhenItsBackendDrains) {
+  send("ip4 10.0.0.1 > 192.0.2.10 | tcp 1 > 80 S");
+  send("ip4 10.0.0.1 > 192.0.2.10 | tcp 1 > 80 R");
+  Backend drained = five;
+  drained.weight = 0;
+  services_ = services({drained, six}, 2);
+  EXPECT_EQ(send("ip4 10.0.0.1 > 192.0.2.10 | tcp 1 > 80 S"), "ip4 192.0.2.1 > 10.1.0.6 ttl=63 | tcp 30001 > 8080 S");
 }
 
 TEST_F(Forward, FlowsStickThroughPoliciesAndDrain) {

@@ -143,5 +143,22 @@ TEST(SnatPorts, EveryPortOnceABackend) {
   EXPECT_FALSE(flows.find(e.key(Direction::from_backend)));
 }
 
+// Another process begins elsewhere in the pool, round it all the same.
+TEST(SnatPorts, BeginWhereTold) {
+  const LocalRange ranges[] = {{*parse_ip("192.0.2.1"), {1000, 1003}, LocalUse::snat}};
+  const auto local = *LocalAddresses::compile({}, ranges);
+  FlowTable flows{100, {}};
+  const auto none = [](const Flow&) { FAIL() << "nothing has expired"; };
+  for (const auto& [first, wanted] :
+       {std::pair{0u, 1001}, std::pair{2u, 1003}, std::pair{3u, 1000}, std::pair{65534u, 1003}}) {
+    SnatPorts ports{local, 0, 1, first};
+    for (int i = 0; i < 5; ++i) {
+      FlowEnds e = ends("10.0.0.1:1", "192.0.2.10:80", "0.0.0.0:0", "10.1.0.5:80", Protocol::tcp);
+      ASSERT_TRUE(ports.assign(e, flows, 0, none));
+      EXPECT_EQ(e.local_port, 1000 + (wanted - 1000 + i) % 4) << first;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace sluice
