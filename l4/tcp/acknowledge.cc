@@ -159,9 +159,8 @@ void process_ack(Tcb& t, const Segment& s, Core& core, Nanos now) {
       t.congestion.round_began();
     }
     detect_spurious(t, s, core);
-    // While the pool is full the event waits for a later ACK; behind the last one none comes.
-    const bool drained = t.queue.size() == 0;
-    if (t.wants_room && (drained || (t.queue.size() <= core.config.send_limit / 2 && !core.full()))) {
+    // However full the pool is: behind the last ACK no other comes.
+    if (t.wants_room && t.queue.size() <= core.send_limit() / 2) {
       t.wants_room = false;
       t.events |= event_writable;
     }

@@ -59,7 +59,9 @@ struct Config {
   std::uint16_t mss_max = 8960;                // what we offer and use at most, before the path's MTU
   std::uint16_t initial_window_segments = 10;  // RFC 6928
   bool timestamps = true, sack = true;
-  std::uint32_t resets_per_second = 1000, challenge_acks_per_second = 1000;
+  // Of the worker. A connection sends one challenge ACK in 500 ms at most, whatever comes. When a host goes, the resets
+  // of all its connections come at once, and those beyond what was lost need a challenge each.
+  std::uint32_t resets_per_second = 1000, challenge_acks_per_second = 10'000;
 
   SipHash::Key secret{};  // for ISNs, timestamp offsets, port choice and the connection table
   std::array<Source, sources_max> sources{};

@@ -1,6 +1,8 @@
 // core.h - what the connections of one worker share: pools, counters, limits. Passed to every function of the engine.
 #pragma once
 
+#include <algorithm>
+
 #include "dataplane/packet/chain.h"
 #include "l4/tcp/config.h"
 #include "l4/tcp/reassembly.h"
@@ -49,9 +51,24 @@ struct Core {
   std::uint32_t held = 0;               // buffers in all queues
   std::uint32_t out_of_order_held = 0;  // of these, in reassembly
 
-  // Three quarters full: windows stop opening and send room shrinks before payload must be dropped.
+  // Three quarters full: a connection is promised little from here on, before payload must be dropped.
   bool pressed() const { return held >= config.held_buffers_max / 4 * 3; }
-  bool full() const { return held >= config.held_buffers_max; }
+  // The last eighth is for connections that hold few, the fewer the less is left: however many stand still with full
+  // queues, the others go on.
+  bool tight() const { return held >= config.held_buffers_max / 8 * 7; }
+  std::uint32_t few() const {
+    const std::uint32_t left = held < config.held_buffers_max ? config.held_buffers_max - held : 0;
+    return std::clamp(left / 32, 1u, few_buffers);
+  }
+  bool admits(std::uint32_t own) const { return !tight() || (held < config.held_buffers_max && own < few()); }
+  static constexpr std::uint32_t few_buffers = 16;
+  std::uint32_t receive_limit() const {
+    return pressed() ? std::min(config.receive_limit, few_buffers * buffer_charge) : config.receive_limit;
+  }
+  std::uint32_t send_limit() const {
+    if (tight()) return std::min(config.send_limit, few() * 1024);
+    return pressed() ? config.send_limit / 8 : config.send_limit;
+  }
 };
 
 }  // namespace sluice::tcp

@@ -20,7 +20,8 @@ Chain payload_of(const Segment& s, Packet packet, std::uint32_t skip, std::uint3
   return out;
 }
 
-std::uint32_t charge(const Tcb& t) { return (t.unconsumed_buffers + t.reassembly.buffers()) * buffer_charge; }
+std::uint32_t own_buffers(const Tcb& t) { return t.unconsumed_buffers + t.reassembly.buffers(); }
+std::uint32_t charge(const Tcb& t) { return own_buffers(t) * buffer_charge; }
 
 void deliver_in_order(Tcb& t, Chain data, Core& core, Nanos now) {
   const std::uint32_t size = data.size();
@@ -73,8 +74,9 @@ void keep_out_of_order(Tcb& t, Seq begin, Chain data, Core& core) {
 }  // namespace
 
 void deliver(Tcb& t, const Segment& s, Packet packet, std::uint32_t skip, std::uint32_t size, Core& core, Nanos now) {
-  if (core.full() || charge(t) >= 2 * core.config.receive_limit) {
-    core.counters.add(core.full() ? Counter::drop_tcp_held : Counter::drop_tcp_charge);
+  const bool admitted = core.admits(own_buffers(t));
+  if (!admitted || charge(t) >= 2 * core.config.receive_limit) {
+    core.counters.add(admitted ? Counter::drop_tcp_charge : Counter::drop_tcp_held);
     t.acknowledge_now();
     return;
   }
@@ -87,8 +89,7 @@ void deliver(Tcb& t, const Segment& s, Packet packet, std::uint32_t skip, std::u
 }
 
 std::uint32_t window_to_offer(const Tcb& t, const Core& core) {
-  const std::uint32_t offered = t.window(), used = charge(t), limit = core.config.receive_limit;
-  if (core.pressed() && t.unconsumed_bytes > 0) return offered;
+  const std::uint32_t offered = t.window(), used = charge(t), limit = core.receive_limit();
   if (used >= limit) return offered;
   // As many bytes as would fill the free charge with segments of the size that the peer sends.
   const std::uint64_t room = std::uint64_t{limit - used} * t.rcv_mss / buffer_charge;
@@ -112,7 +113,7 @@ void consumed(Tcb& t, std::uint32_t bytes, Core& core) {
   // Tell the peer when the window grew by much, or had been nearly shut.
   const std::uint32_t offered = t.window(), now_offered = window_to_offer(t, core);
   const std::uint32_t gain = now_offered - offered;
-  if (gain >= std::max<std::uint32_t>(2u * t.rcv_mss, core.config.receive_limit / 4) ||
+  if (gain >= std::max<std::uint32_t>(2u * t.rcv_mss, core.receive_limit() / 4) ||
       (offered < 2u * t.rcv_mss && gain >= t.rcv_mss))
     t.acknowledge_now();
 }

@@ -45,8 +45,7 @@ void Stack::consumed(ConnId id, std::uint32_t bytes, Nanos now) {
 std::uint32_t Stack::send_room(ConnId id) {
   Tcb* t = machine_->find(id);
   if (!t || t->state == State::closed || t->fin_queued) return 0;
-  const Core& core = machine_->core;
-  const std::uint32_t limit = core.pressed() ? core.config.send_limit / 8 : core.config.send_limit;
+  const std::uint32_t limit = machine_->core.send_limit();
   const std::uint32_t room = limit > t->queue.size() ? limit - t->queue.size() : 0;
   if (room >= limit / 4) return room;
   t->wants_room = true;

@@ -90,6 +90,65 @@ TEST_F(ScriptTest, AWriterIsWokenByTheLastAckEvenWhileThePoolIsFull) {
   EXPECT_GT(stack->send_room(id), 0u);
 }
 
+// Who holds much gets no more above seven eighths of held_max; who holds little does, up to all of it.
+TEST_F(ScriptTest, TheLastBuffersAreForThoseThatHoldFew) {
+  const std::string full(1400, 'x');
+  const auto deliver = [&](std::uint32_t n) {
+    send({.flags = ACK, .seq = 101 + n * 1400, .ack = iss + 1, .payload = full});
+    while (next()) {}
+  };
+  Config c;
+  c.held_buffers_max = 512;
+  start(c);
+  establish();
+  give(440 * 2048);
+  for (std::uint32_t n = 0; n < 8; ++n) deliver(n);
+  ASSERT_EQ(stack->held_buffers(), 448u);
+  deliver(8);
+  EXPECT_EQ(counters.get(Counter::drop_tcp_held), 1u) << "it holds eight";
+  EXPECT_LT(stack->send_room(id), 2049u) << "nor may it send much";
+  Chain in;
+  stack->receive(id, in);
+  EXPECT_EQ(in.size(), 8u * 1400);
+  in.clear();
+  stack->consumed(id, 8 * 1400, now);
+  give(8 * 2048);
+  ASSERT_EQ(stack->held_buffers(), 448u);
+  deliver(8);
+  EXPECT_EQ(stack->held_buffers(), 449u) << "it held none";
+  deliver(9);
+  EXPECT_EQ(stack->held_buffers(), 449u) << "with 63 left, one is enough";
+  EXPECT_EQ(counters.get(Counter::drop_tcp_held), 2u);
+}
+
+// Under pressure no more is promised than will be taken: what was promised before stays.
+TEST_F(ScriptTest, UnderPressureTheWindowIsSmall) {
+  Config c;
+  c.held_buffers_max = 64;
+  start(c);
+  establish();
+  give(50 * 2048);
+  while (next()) {}
+  const std::string full(1460, 'x');
+  std::uint32_t seq = 101;
+  std::optional<Got> last;
+  for (int n = 0; n < 64; ++n) {  // as much as was promised at first, read at once
+    send({.flags = ACK, .seq = seq, .ack = iss + 1, .payload = full});
+    seq += 1460;
+    Chain in;
+    stack->receive(id, in);
+    const std::uint32_t size = in.size();
+    ASSERT_GT(size, 0u) << "nothing that was promised is dropped";
+    in.clear();
+    stack->consumed(id, size, now);
+    while (const auto got = next()) last = got;
+  }
+  ASSERT_TRUE(last);
+  EXPECT_LE(last->window, 16 * 1460);
+  EXPECT_GE(last->window, 2 * 1460);
+  EXPECT_EQ(counters.get(Counter::drop_tcp_held), 0u);
+}
+
 TEST_F(ScriptTest, ReleaseWithUnreadBytesIsAReset) {
   establish();
   send({.flags = ACK, .seq = 101, .ack = iss + 1, .payload = "unread"});
