@@ -21,7 +21,7 @@ void Exchanges::answer(ConnectionId id) {
   Exchange* x = up ? exchange_of(*up) : nullptr;
   if (!up) return;
   if (!x) {  // idle: whatever comes now is not asked for
-    if (!up->in.empty() || up->ended) forget(*up, false);
+    if (!up->in.empty() || up->ended) part(*up);
     return;
   }
   if (!x->request_sent) {  // there was no buffer for it

@@ -10,6 +10,9 @@ using namespace literals;
 namespace {
 
 constexpr Nanos slot_check_interval = 1_ms;
+constexpr unsigned clusters_a_check = 64;
+// While requests wait on this worker and on others, a connection serves so many here before its slot may go elsewhere.
+constexpr std::uint32_t requests_a_slot = 8;
 
 }  // namespace
 
@@ -33,8 +36,8 @@ Exchanges::Step Exchanges::find_upstream(Exchange& x) {
   if (!acquire(cluster, ClusterPermit::connections)) {
     // An idle connection to another endpoint of the cluster gives its slot to this one.
     Connection* idle = upstream_.oldest_of(*group);
-    if (idle) forget(*idle, false);
-    if (!idle || !acquire(cluster, ClusterPermit::connections)) return wait_for_slot(x);
+    if (idle && upstream_.parting(cluster) <= upstream_.queue(cluster).size) part(*idle);
+    return wait_for_slot(x);
   }
   return open_upstream(x);
 }
@@ -119,7 +122,8 @@ void Exchanges::serve_waiting() {
     UpstreamPool::Queue& queue = upstream_.queue(cluster);
     while (queue.size) {
       const policy::EndpointGroup* group = policy_->endpoints->of(cluster);
-      if (group && !upstream_.oldest_of(*group)) {
+      const bool idle = group && upstream_.oldest_of(*group) && upstream_.parting(cluster) < queue.size;
+      if (group && !idle) {
         if (!acquire(cluster, ClusterPermit::connections)) break;
         release(cluster, ClusterPermit::connections);  // find_upstream takes it again: nobody else does on this worker
       }
@@ -139,6 +143,20 @@ void Exchanges::serve_waiting() {
     clusters[i] = clusters.back();
     clusters.pop_back();
   }
+}
+
+// Idle connections give their slots to requests that wait for one on other workers.
+void Exchanges::yield_idle() {
+  next_yield_ = now_ + slot_check_interval;
+  upstream_.some_idle_clusters(clusters_a_check, [this](policy::ClusterId cluster) {
+    const std::uint32_t wanted = waiting_elsewhere(cluster);
+    const policy::EndpointGroup* group = wanted ? policy_->endpoints->of(cluster) : nullptr;
+    while (group && upstream_.parting(cluster) < wanted) {
+      Connection* idle = upstream_.oldest_of(*group);
+      if (!idle) break;
+      part(*idle);
+    }
+  });
 }
 
 void Exchanges::attach(Exchange& x, Connection& up) {
@@ -192,12 +210,10 @@ void Exchanges::leave_upstream(Exchange& x, bool reusable) {
   const std::uint32_t most = x.decision.requests_per_connection;
   if (!reusable || draining_ || up->own_use || up->ended || !up->in.empty() || !up->decoder.idle() ||
       up->state != Connection::State::open || (most && up->requests >= most) || endpoint_generation_[up->object] == 0)
-    return forget(*up, !whole);
+    return whole ? part(*up) : forget(*up, true);
   // Another worker's request waits for a slot that only an idle connection can free.
   const std::uint32_t waiting_here = upstream_.queue(up->cluster).size;
-  if (config_.workers > 1 &&
-      deps_.cluster_permits.in_use(up->cluster, static_cast<std::uint32_t>(ClusterPermit::pending)) > waiting_here)
-    return forget(*up, false);
+  if ((waiting_here == 0 || up->requests % requests_a_slot == 0) && waiting_elsewhere(up->cluster)) return part(*up);
   if (x.decision.pool_idle_timeout != Nanos::never())
     connection_timers_.arm(connections_.index_of(up), now_ + x.decision.pool_idle_timeout);
   upstream_.give(*up);

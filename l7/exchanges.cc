@@ -51,6 +51,7 @@ void Exchanges::pump(const Policy& policy, Nanos now) {
     for (const tcp::Event& event : events) on_event(event);
   for (const tls::SessionId session : deps_.tls.take_finished_jobs(now)) look(sessions_[session.index]);
   if (!upstream_.waiting().empty() && now >= next_slot_check_) serve_waiting();
+  if (config_.workers > 1 && upstream_.idle_count() && now >= next_yield_) yield_idle();
   flush_dirty();
 }
 
@@ -164,7 +165,7 @@ void Exchanges::connected(Connection& upstream) {
   upstream.last_active = now_;
   Exchange* x = exchange_of(upstream);
   if (!x) {  // its client has gone meanwhile
-    forget(upstream, false);
+    part(upstream);
     return;
   }
   x->log.upstream_connected = now_ - x->log.start;
@@ -197,10 +198,22 @@ void Exchanges::end(Connection& client, bool whole) {
   dirty(client);
 }
 
+// Closes an upstream connection that no exchange has. It holds its slot of the cluster until the endpoint has closed
+// too, so that the endpoint never sees more connections than there are slots.
+void Exchanges::part(Connection& up) {
+  upstream_.remove(up);
+  if (up.ended || up.state != Connection::State::open) return forget(up, up.state != Connection::State::open);
+  up.state = Connection::State::lingering;
+  ++upstream_.parting(up.cluster);
+  deps_.tcp.shutdown(up.tcp, now_);
+  connection_timers_.arm(connections_.index_of(&up), now_ + config_.linger);
+}
+
 // The connection's last moment here. TCP finishes alone, or resets.
 void Exchanges::forget(Connection& c, bool abort) {
   if (c.side == Side::upstream) {
     upstream_.remove(c);
+    if (c.state == Connection::State::lingering) --upstream_.parting(c.cluster);
     if (c.counted) {
       release(c.cluster, ClusterPermit::connections);
       deps_.stats.endpoint(c.object).sub(Figure::active_connections);
@@ -287,7 +300,7 @@ void Exchanges::connection_expired(Connection& c) {
     if (c.state == Connection::State::lingering && still_sending(c))
       return connection_timers_.arm(connections_.index_of(&c), now_ + config_.linger);
     if (c.state == Connection::State::handshaking) deps_.counters.add(Counter::tls_handshake_timeouts);
-    return forget(c, c.state != Connection::State::open);
+    return c.state == Connection::State::open ? part(c) : forget(c, true);
   }
   if (Exchange* x = exchange_of(c)) {
     if (x->phase == Exchange::Phase::head) reply(*x, 408, ResponseFlag::DPE);
@@ -319,6 +332,10 @@ void Exchanges::drain(Nanos now) {
   flush_dirty();
 }
 
+void Exchanges::cut_all(Nanos now) {
+  connections_.each([this, now](Connection& c) { deps_.tcp.abort(c.tcp, now); });
+}
+
 // Which endpoints take new requests, by id; idle connections to others are closed.
 void Exchanges::policy_changed() {
   generation_seen_ = policy_->generation;
@@ -332,7 +349,7 @@ void Exchanges::policy_changed() {
         endpoint_generation_[endpoint.id] = endpoint.weight ? endpoint.generation : 0;
     }
   upstream_.sweep([this](policy::EndpointId id) { return endpoint_generation_[id] != 0; },
-                  [this](Connection& c) { forget(c, false); });
+                  [this](Connection& c) { part(c); });
 }
 
 }  // namespace sluice

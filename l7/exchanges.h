@@ -72,6 +72,9 @@ class Exchanges {
   Nanos expire(const Policy& policy, Nanos now);
   // From now on answers say connection: close, and idle connections end.
   void drain(Nanos now);
+  // The end for those that are left: each is reset, so that its peer need not find out by itself. Nothing is served
+  // after this.
+  void cut_all(Nanos now);
 
   std::uint32_t client_connections() const { return clients_; }
   std::uint32_t active() const { return exchanges_.size(); }
@@ -99,6 +102,7 @@ class Exchanges {
   void connected(Connection& upstream);
   void lost(Connection& connection, Loss loss);
   void end(Connection& client, bool whole = true);
+  void part(Connection& upstream);
   void forget(Connection& connection, bool abort);
   void again(Connection& connection);
   void dirty(Connection& connection);
@@ -109,6 +113,7 @@ class Exchanges {
   void arm(Exchange& exchange);
   void policy_changed();
   void serve_waiting();
+  void yield_idle();
 
   // exchange_request.cc
   void serve(ConnectionId id);
@@ -157,6 +162,13 @@ class Exchanges {
   bool acquire(policy::ClusterId cluster, ClusterPermit kind) {
     return deps_.cluster_permits.acquire(config_.worker, cluster, static_cast<std::uint32_t>(kind));
   }
+  // Requests that wait for a slot of the cluster on other workers.
+  std::uint32_t waiting_elsewhere(policy::ClusterId cluster) {
+    if (config_.workers == 1) return 0;
+    const std::uint32_t all = deps_.cluster_permits.in_use(cluster, static_cast<std::uint32_t>(ClusterPermit::pending));
+    const std::uint32_t here = upstream_.queue(cluster).size;
+    return all > here ? all - here : 0;
+  }
   void release(policy::ClusterId cluster, ClusterPermit kind) {
     deps_.cluster_permits.release(config_.worker, cluster, static_cast<std::uint32_t>(kind));
   }
@@ -180,7 +192,7 @@ class Exchanges {
   std::uint64_t generation_seen_ = 0;
   const Policy* policy_ = nullptr;  // valid within pump() and expire()
   Nanos now_{};
-  Nanos next_slot_check_{};
+  Nanos next_slot_check_{}, next_yield_{};
   std::uint32_t clients_ = 0;
   bool draining_ = false;
 };

@@ -65,6 +65,7 @@ class Pipeline {
 
   // What management asks of a worker, run by the worker between two turns.
   void drain(Nanos now) { exchanges_.drain(now); }
+  void cut_all(Nanos now) { exchanges_.cut_all(now); }
   void announce() { host_.announce(); }
   bool drained() const { return exchanges_.client_connections() == 0 && exchanges_.active() == 0; }
 

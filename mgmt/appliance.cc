@@ -161,6 +161,7 @@ ExitCode Appliance::run() {
     if (metrics_) metrics_->step();
   }
   sd_notify(0, "STOPPING=1");
+  cut_rest();
   write_access_lines();
   return ExitCode::ok;
 }
@@ -187,6 +188,14 @@ void Appliance::begin_drain(Nanos timeout, const char* why) {
   log_.info(
       fmt::format("draining ({}): no new connections, at most {} s for the old ones", why, timeout.millis() / 1000));
   sd_notify(0, "STATUS=draining");
+}
+
+// Peers of what is left hear of it: by resets, which have left the ports after two more turns of every worker.
+void Appliance::cut_rest() {
+  for (unsigned worker = 0; worker < config_.workers; ++worker)
+    plane_->ask(worker, [](Pipeline& pipeline, Nanos now) { pipeline.cut_all(now); });
+  for (int turn = 0; turn < 2; ++turn)
+    for (unsigned worker = 0; worker < config_.workers; ++worker) plane_->ask(worker, [](Pipeline&, Nanos) {});
 }
 
 // Tells every worker to drain, as often as it takes (one that is busy may not come to it), and asks whether it is done.

@@ -43,6 +43,7 @@ class Appliance final : public RunTime, public ControlHandler {
   void housekeep();
   void write_access_lines();
   void begin_drain(Nanos timeout, const char* why);
+  void cut_rest();
   bool drained();
   ReportSources sources();
 

@@ -5,6 +5,7 @@ namespace sluice {
 UpstreamPool::UpstreamPool(const policy::ObjectLimits& limits, Pool<Connection>& connections)
     : connections_(connections), endpoints_(limits.endpoints), clusters_(limits.clusters) {
   waiting_.reserve(limits.clusters);
+  with_idle_.reserve(limits.clusters);
 }
 
 Connection* UpstreamPool::take(policy::EndpointId endpoint) {
@@ -26,6 +27,9 @@ void UpstreamPool::give(Connection& connection) {
   endpoint.newest = index;
   ++endpoint.idle;
   ++idle_count_;
+  ClusterState& cluster = clusters_[connection.cluster];
+  ++cluster.idle;
+  if (!std::exchange(cluster.idle_listed, true)) with_idle_.push_back(connection.cluster);
 }
 
 void UpstreamPool::remove(Connection& connection) {
@@ -39,6 +43,7 @@ void UpstreamPool::remove(Connection& connection) {
   connection.idle = false;
   --endpoint.idle;
   --idle_count_;
+  --clusters_[connection.cluster].idle;
 }
 
 Connection* UpstreamPool::oldest_of(const policy::EndpointGroup& group) {

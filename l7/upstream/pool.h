@@ -4,6 +4,7 @@
 // by stable id; an id with a new generation starts afresh.
 #pragma once
 
+#include <utility>
 #include <vector>
 
 #include "l7/connection.h"
@@ -29,6 +30,8 @@ class UpstreamPool {
     std::uint32_t size = 0;
     bool listed = false;
   };
+  // Connections of a cluster that we have closed and whose endpoint has not: they hold their slots until it has.
+  std::uint32_t& parting(policy::ClusterId cluster) { return clusters_[cluster].parting; }
   Queue& queue(policy::ClusterId cluster) { return clusters_[cluster].queue; }
   std::uint64_t& turn(policy::ClusterId cluster) { return clusters_[cluster].turn; }
   // Clusters that may have a waiting request; the caller drops those whose queue is empty.
@@ -36,6 +39,22 @@ class UpstreamPool {
   void list(policy::ClusterId cluster) {
     if (std::exchange(clusters_[cluster].queue.listed, true)) return;
     waiting_.push_back(cluster);
+  }
+
+  // Calls f(cluster) for some clusters that have idle connections, others each time.
+  template <typename F>
+  void some_idle_clusters(unsigned most, F&& f) {
+    for (unsigned i = 0; i < most && !with_idle_.empty(); ++i) {
+      next_idle_ = next_idle_ + 1 < with_idle_.size() ? next_idle_ + 1 : 0;
+      const policy::ClusterId id = with_idle_[next_idle_];
+      if (clusters_[id].idle) {
+        f(id);
+        continue;
+      }
+      clusters_[id].idle_listed = false;
+      with_idle_[next_idle_] = with_idle_.back();
+      with_idle_.pop_back();
+    }
   }
 
   std::uint32_t idle_count() const { return idle_count_; }
@@ -57,12 +76,15 @@ class UpstreamPool {
   struct ClusterState {
     std::uint64_t turn = 0;
     Queue queue;
+    std::uint32_t parting = 0, idle = 0;
+    bool idle_listed = false;
   };
 
   Pool<Connection>& connections_;
   std::vector<EndpointState> endpoints_;
   std::vector<ClusterState> clusters_;
-  std::vector<policy::ClusterId> waiting_;
+  std::vector<policy::ClusterId> waiting_, with_idle_;
+  std::size_t next_idle_ = 0;
   std::uint32_t idle_count_ = 0;
 };
 

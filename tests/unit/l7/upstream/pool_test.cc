@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <vector>
 
 namespace sluice {
@@ -11,10 +12,11 @@ const policy::ObjectLimits limits{.listeners = 1, .routes = 1, .clusters = 4, .e
 
 class UpstreamPoolTest : public testing::Test {
  protected:
-  Connection& connection(policy::EndpointId endpoint) {
+  Connection& connection(policy::EndpointId endpoint, policy::ClusterId cluster = 0) {
     Connection* made = connections_.make(Side::upstream, http::Limits{});
     CHECK(made);
     made->object = endpoint;
+    made->cluster = cluster;
     return *made;
   }
   Pool<Connection> connections_{16};
@@ -48,6 +50,32 @@ TEST_F(UpstreamPoolTest, WhatEndsLeavesItsListFromAnywhere) {
   pool_.remove(a);
   EXPECT_EQ(pool_.take(1), nullptr);
   EXPECT_EQ(pool_.idle_count(), 0u);
+}
+
+TEST_F(UpstreamPoolTest, ClustersWithIdleConnectionsTakeTurns) {
+  const auto seen = [this](unsigned most) {
+    std::vector<policy::ClusterId> ids;
+    pool_.some_idle_clusters(most, [&](policy::ClusterId id) { ids.push_back(id); });
+    std::ranges::sort(ids);
+    return ids;
+  };
+  using Ids = std::vector<policy::ClusterId>;
+  EXPECT_EQ(seen(8), Ids{});
+  Connection &a = connection(1, 1), &b = connection(1, 1), &c = connection(2, 2), &d = connection(3, 3);
+  for (Connection* each : {&a, &b, &c, &d}) pool_.give(*each);
+  EXPECT_EQ(seen(3), (Ids{1, 2, 3}));
+  Ids two = seen(2), rest = seen(1);
+  two.insert(two.end(), rest.begin(), rest.end());
+  std::ranges::sort(two);
+  EXPECT_EQ(two, (Ids{1, 2, 3})) << "each once before any comes again";
+  pool_.remove(c);
+  pool_.remove(a);
+  seen(3);
+  EXPECT_EQ(seen(2), (Ids{1, 3})) << "one of cluster 1 is idle still";
+  pool_.give(c);
+  EXPECT_EQ(seen(3), (Ids{1, 2, 3}));
+  for (Connection* each : {&b, &c, &d}) pool_.remove(*each);
+  EXPECT_EQ(seen(8), Ids{});
 }
 
 TEST_F(UpstreamPoolTest, TheOldestOfAGroupGivesItsSlot) {
