@@ -9,6 +9,7 @@ import tempfile
 import time
 
 NO_PROXY = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM)
 
 
 class StepFailed(Exception):
@@ -26,6 +27,19 @@ def wait_for(what, condition, seconds=10.0, every=0.05):
     while not condition():
         check(time.monotonic() < until, f"waited {seconds:g} s in vain for {what}")
         time.sleep(every)
+
+
+def interrupted(number, _frame):
+    for again in ENDING:
+        signal.signal(again, signal.SIG_IGN)  # cleaning is not to be cut short
+    raise SystemExit("out of time" if number == signal.SIGALRM else f"ended by {signal.Signals(number).name}")
+
+
+def leave_in_order(seconds):
+    """What ends this process, the time limit among it, becomes SystemExit, so that everything is cleaned up."""
+    for number in ENDING:
+        signal.signal(number, interrupted)
+    signal.alarm(seconds)
 
 
 class Answer:

@@ -16,8 +16,9 @@ EXIT_PORT = 5  # of sluiced: a port cannot be opened
 
 
 class Node:
-    def __init__(self, ground, build):
-        self.ground, self.build = ground, build
+    def __init__(self, ground, build, changes=None):
+        """`changes`: of the tour's node file."""
+        self.ground, self.build, self.changes = ground, build, changes
         self.process = None
         self.driver = None
         self.socket = ground.path("sluice.sock")
@@ -28,7 +29,7 @@ class Node:
     def start(self):
         """On AF_XDP, or on AF_PACKET where the kernel has no AF_XDP."""
         for driver in DRIVERS if self.driver is None else (self.driver,):
-            file = scene.node_file(self.ground, driver)
+            file = scene.node_file(self.ground, driver, self.changes)
             command = [self.program("sluiced"), "--config", file]
             self.ground.say("node", command)
             self.process = self.ground.start("node", command, log="sluiced.log")
@@ -61,7 +62,11 @@ class Node:
                 self.ground.quiet(f"ip netns exec {self.ground.namespaces['node']} sysctl -qw net.ipv4.conf.{setting}=1")
 
     def give_kernel_its_address(self):
+        """If there is an exception port."""
         space = self.ground.namespaces["node"]
+        if subprocess.run(["ip", "-n", space, "link", "show", "kernel0"], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode:
+            return
         self.ground.quiet(f"ip -n {space} addr replace {scene.NODE}/24 dev kernel0")
         self.ground.quiet(f"ip -n {space} link set kernel0 up")
 

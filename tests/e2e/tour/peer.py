@@ -5,14 +5,18 @@
     udp-ask ADDRESS PORT COUNT  a datagram each from COUNT sockets; prints the answers
     silent PORT                 accepts TCP connections and never answers
     greet PORT TEXT             sends TEXT to whoever connects
+    raw ADDRESS PORT            for each line of standard input, a JSON list of texts: a connection, each text sent as it
+                                is; prints as JSON what came back until silence, and whether the connection was closed
     hold ADDRESS PORT           one HTTP connection; a GET for each line of standard input, the body printed
 """
 
 import http.client
+import json
 import socket
 import socketserver
 import sys
 import threading
+import time
 
 
 def both_families(kind, port):
@@ -75,6 +79,25 @@ def hold(address, port):
         print(connection.getresponse().read().decode().strip(), flush=True)
 
 
+def raw(address, port):
+    for line in sys.stdin:
+        with socket.create_connection((address, int(port)), timeout=5) as peer:
+            peer.settimeout(0.4)
+            answer, closed = b"", False
+            try:
+                for text in json.loads(line):
+                    peer.sendall(text.encode("latin-1"))
+                    time.sleep(0.02)
+                while not closed:
+                    data = peer.recv(65536)
+                    answer, closed = answer + data, not data
+            except TimeoutError:
+                pass
+            except ConnectionError:
+                closed = True
+            print(json.dumps({"answer": answer.decode("latin-1"), "closed": closed}), flush=True)
+
+
 if __name__ == "__main__":
-    peers = {"udp-echo": udp_echo, "udp-ask": udp_ask, "silent": silent, "greet": greet, "hold": hold}
+    peers = {"udp-echo": udp_echo, "udp-ask": udp_ask, "silent": silent, "greet": greet, "hold": hold, "raw": raw}
     peers[sys.argv[1]](*sys.argv[2:])

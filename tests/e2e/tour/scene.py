@@ -3,16 +3,17 @@
     client c0 -- front [node] back -- switch -- b1, b2, b3
 """
 
+import json
 import os
 import sys
 
-PEER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "peer.py")
+PEER, CROWD = (os.path.join(os.path.dirname(os.path.abspath(__file__)), name) for name in ("peer.py", "crowd.py"))
 
 BACKENDS = ("b1", "b2", "b3")
 ADDRESS4 = {"b1": "10.2.0.11", "b2": "10.2.0.12", "b3": "10.2.0.13"}
 ADDRESS6 = {"b1": "fd02::11", "b2": "fd02::12", "b3": "fd02::13"}
 CLIENT = "10.1.0.2"
-NODE = "10.1.0.1"  # the node's own address: what Sluice does not take there is the kernel's
+NODE, NODE6 = "10.1.0.1", "fd01::1"  # the node's own addresses: what Sluice does not take there is the kernel's
 WEB4, WEB6 = "10.1.0.80", "fd01::80"  # where clients meet HTTP and HTTPS
 L4_4, L4_6 = "10.1.0.100", "fd01::100"  # where they meet the L4 services
 HTTP_PORT, UDP_PORT, SILENT_PORT, GONE_PORT, KERNEL_PORT = 8080, 9000, 8081, 8082, 179
@@ -68,7 +69,8 @@ pid {folder}/nginx.pid;
 error_log {folder}/error.log;
 events {{ worker_connections 1024; }}
 http {{
-    access_log {folder}/access.log;
+    log_format tour '$connection "$request" $status';
+    access_log {folder}/access.log tour;
 {places}    client_max_body_size 1g;
     default_type text/plain;
     server {{
@@ -76,6 +78,7 @@ http {{
         listen [{ADDRESS6[name]}]:{HTTP_PORT};
         location / {{ return 200 "{name} answers $request_method $host$uri\\n"; }}
         location /files/ {{ root {folder}; }}
+        location /chunked/ {{ alias {folder}/files/; gzip on; gzip_min_length 1; gzip_types text/plain; gzip_comp_level 1; }}
         location /upload/ {{ root {folder}; dav_methods PUT; }}
     }}
 }}
@@ -89,38 +92,36 @@ def start_peers(ground):
     ground.start("b1", [sys.executable, PEER, "silent", str(SILENT_PORT)], log="silent.log")
 
 
-def node_file(ground, driver):
+def node_file(ground, driver, changes=None):
+    """The node file of the tour. `changes`: keys of its tables, by the table's or the port's name."""
     vdev = f"net_{driver}"
-    return ground.write("node.toml", f"""
-[node]
-name = "demo"
-prefix = "demo-{os.getpid()}"
-workers = 1
-memory_mib = 256
-drain_timeout = "30s"
+    ports = {
+        "front": {"device": f"{vdev}0,iface=front", "addresses": [f"{NODE}/24", f"{NODE6}/64"],
+                  "exception": "net_tap0,iface=kernel0"},
+        "back": {"device": f"{vdev}1,iface=back", "addresses": ["10.2.0.1/24", "fd02::1/64"]},
+    }
+    tables = {
+        "node": {"name": "demo", "prefix": f"demo-{os.getpid()}", "workers": 1, "memory_mib": 256,
+                 "drain_timeout": "30s"},
+        "control": {"socket": ground.path("sluice.sock"), "state_directory": ground.path("state")},
+        "metrics": {"listen": METRICS},
+        "log": {"access": "json", "access_path": ground.path("access.log")},
+    }
+    for name, keys in (changes or {}).items():
+        (ports if name in ports else tables).setdefault(name, {}).update(keys)
+    text = "".join(f"[{name}]\n{toml(keys)}\n" for name, keys in tables.items())
+    text += "".join(f"[[port]]\n{toml({'name': name, **keys})}\n" for name, keys in ports.items())
+    return ground.write("node.toml", text)
 
-[[port]]
-name = "front"
-device = "{vdev}0,iface=front"
-addresses = ["{NODE}/24", "fd01::1/64"]
-exception = "net_tap0,iface=kernel0"
 
-[[port]]
-name = "back"
-device = "{vdev}1,iface=back"
-addresses = ["10.2.0.1/24", "fd02::1/64"]
+def toml(keys):
+    return "".join(f"{key} = {toml_value(value)}\n" for key, value in keys.items())
 
-[control]
-socket = "{ground.path('sluice.sock')}"
-state_directory = "{ground.path('state')}"
 
-[metrics]
-listen = "{METRICS}"
-
-[log]
-access = "json"
-access_path = "{ground.path('access.log')}"
-""")
+def toml_value(value):
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {toml_value(inner)}" for key, inner in value.items()) + "}"
+    return json.dumps(value)  # text, numbers, truth and lists of them look the same in both
 
 
 def route(name, cluster, prefix=None, headers=None):

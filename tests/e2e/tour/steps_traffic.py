@@ -1,7 +1,6 @@
 """Steps with traffic: HTTP, TLS, routes, the split, L4 services, big bodies, faults of backends, the kernel's own."""
 
 import collections
-import hashlib
 import os
 import re
 import subprocess
@@ -10,6 +9,7 @@ import sys
 import scene
 from ground import check, wait_for
 from scene import HOSTS, WEB4, WEB6
+from tour import file_hash
 
 
 def curl(tour, *arguments, **more):
@@ -114,11 +114,6 @@ def secure_url(tour, path):
     return f"--cacert {tour.ground.path('ca.pem')} --resolve {HOSTS[0]}:443:{WEB4} https://{HOSTS[0]}{path}"
 
 
-def file_hash(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def megabytes(tour):
     return f"{tour.size // 1_000_000} MB"
 
@@ -193,14 +188,23 @@ def drain(tour):
     check(counts[drained] > 0, f"nothing came back to {drained}")
 
 
+def ping(tour):
+    """the node answers echo requests by IPv4 and by IPv6"""
+    before = tour.node.counters()["icmp_echo_replies"]
+    for address in (scene.NODE, scene.NODE6):
+        tour.ground.run("client", ["ping", "-c", "2", "-i", "0.2", "-W", "2", address])
+    answered = tour.node.counters()["icmp_echo_replies"] - before
+    check(answered == 4, f"the node itself answered {answered} of 4")
+
+
 def exception(tour):
     """a TCP server of the node's kernel, reached through the exception port"""
     ground = tour.ground
     text, port = "the kernel of the node", f":{scene.KERNEL_PORT:04X} "
-    ground.start("node", [sys.executable, scene.PEER, "greet", str(scene.KERNEL_PORT), text], log="greet.log")
+    server = ground.start("node", [sys.executable, scene.PEER, "greet", str(scene.KERNEL_PORT), text], log="greet.log")
     sockets = ground.inside("node", ["cat", "/proc/net/tcp"])
     wait_for("the kernel's server", lambda: port in subprocess.run(
         sockets, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True).stdout)
     answer = ground.run("client", ["socat", "-T", "5", "-", f"TCP4:{scene.NODE}:{scene.KERNEL_PORT},connect-timeout=5"])
     check(answer.text.strip() == text, f"the answer is: {answer.text.strip() or 'nothing'}")
-    ground.run("client", ["ping", "-c", "2", "-i", "0.2", "-W", "2", scene.NODE])
+    ground.end(server)
