@@ -79,7 +79,9 @@ void Stack::Machine::input(Packet packet, Nanos now, std::uint16_t network) {
 
 void Stack::Machine::reset_peer(Tcb& t, Nanos now) {
   Reply r{t.key, {}};
-  r.header.seq = t.snd_nxt;
+  // What lies beyond the peer's window it would not look at (RFC 9293 3.10.7.4): a byte that probes a shut one is
+  // there.
+  r.header.seq = earlier(t.snd_nxt, t.snd_una + t.snd_wnd);
   r.header.ack = t.rcv_nxt;
   r.header.flags = flag_rst | flag_ack;
   core.counters.add(Counter::tcp_resets_sent);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Every kind of traffic over IPv4 and IPv6: with one worker, with two that steer to each other, without hugepages, and on
-packet sockets. With two workers the limits of a cluster hold over the node."""
+"""Every kind of traffic over IPv4 and IPv6: with one worker, with two that steer to each other, without hugepages, and
+on packet sockets. With two workers the limits of a cluster hold over the node."""
 # timeout: 120
 
 import os

@@ -5,7 +5,6 @@ service rewrites them, and strace looks at the thread for 5 s."""
 
 import os
 import struct
-import subprocess
 import sys
 
 sys.dont_write_bytecode = True
@@ -34,7 +33,8 @@ def datagram(source_port):
     """From the client to the service, UDP without a checksum."""
     payload = b"x" * 32
     udp = struct.pack("!HHHH", source_port, PORT, 8 + len(payload), 0) + payload
-    head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0, address(scene.CLIENT), address(SERVICE))
+    ends = address(scene.CLIENT) + address(SERVICE)
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0) + ends
     head = head[:10] + struct.pack("!H", sum16(head)) + head[12:]
     return OURS + bytes.fromhex("020000000002") + b"\x08\x00" + head + udp
 
@@ -71,8 +71,8 @@ def threads(tour):
 
 
 def watch(tour, thread, name):
-    """strace's table of system calls for some seconds."""
-    command = ["timeout", "-s", "INT", str(SECONDS), "strace", "-f", "-c", "-p", thread]
+    """strace's table of system calls for some seconds, of this thread alone: -f would add its neighbours."""
+    command = ["timeout", "-s", "INT", str(SECONDS), "strace", "-c", "-p", thread]
     tour.ground.say(None, command)
     return tour.ground.start(None, command, log=f"strace-{name}.log")
 
@@ -90,7 +90,7 @@ def no_system_call(tour):
     wait_for("forwarded packets", lambda: tour.node.counters()["l4_packets"] > 100_000)
     by_name = threads(tour)
     print(f"    threads: {by_name}")
-    workers = [thread for name, found in by_name.items() if "worker" in name for thread in found]
+    workers = [thread for name, found in by_name.items() if name.startswith("sluice-w") for thread in found]
     check(len(workers) == 1, f"the threads are {by_name}")
     before = tour.node.counters()
     watched = {"worker": watch(tour, workers[0], "worker"),

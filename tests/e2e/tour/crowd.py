@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
 """Peers in great number, each kind in one thread on epoll.
 
-    serve PORT DELAY_MS                      HTTP server: answers after a delay; GET /figures tells connections and requests
-    ask ADDRESS PORT COUNT ROUNDS [SOURCE..] COUNT connections open at once, then a GET on all of them, ROUNDS times, from
-                                             these source addresses in turn; JSON tells what became of them
-    stall ADDRESS PORT COUNT KIND [NAME CA]  COUNT requests, by TLS if there is a CA: `get`, and nothing of /files/big is
-                                             read; `put`, as much of a body as is taken; then idle like tls
-    tls ADDRESS PORT NAME CA COUNT           COUNT TLS connections, one GET each, then idle until standard input ends
+    serve PORT DELAY_MS
+        HTTP server: answers after a delay; GET /figures tells connections and requests
+    ask ADDRESS PORT COUNT ROUNDS [SOURCE..]
+        COUNT connections open at once, then a GET on all of them, ROUNDS times, from these source addresses in turn;
+        JSON tells what became of them
+    stall ADDRESS PORT COUNT KIND [NAME CA]
+        COUNT requests, by TLS if there is a CA: `get`, and nothing of /files/big is read; `put`, as much of a body as
+        is taken; then idle until standard input ends
+    tls ADDRESS PORT NAME CA COUNT
+        COUNT TLS connections, one GET each, then idle until standard input ends
 """
 
 import collections

@@ -5,8 +5,8 @@
     udp-ask ADDRESS PORT COUNT  a datagram each from COUNT sockets; prints the answers
     silent PORT                 accepts TCP connections and never answers
     greet PORT TEXT             sends TEXT to whoever connects
-    raw ADDRESS PORT            for each line of standard input, a JSON list of texts: a connection, each text sent as it
-                                is; prints as JSON what came back until silence, and whether the connection was closed
+    raw ADDRESS PORT            a connection for each line of standard input, a JSON list of texts that are sent as they
+                                are; prints as JSON what came back until silence, and whether it was closed
     hold ADDRESS PORT           one HTTP connection; a GET for each line of standard input, the body printed
 """
 

@@ -7,7 +7,8 @@ import json
 import os
 import sys
 
-PEER, CROWD = (os.path.join(os.path.dirname(os.path.abspath(__file__)), name) for name in ("peer.py", "crowd.py"))
+PEER, CROWD, APPLIER = (os.path.join(os.path.dirname(os.path.abspath(__file__)), name)
+                        for name in ("peer.py", "crowd.py", "applier.py"))
 
 BACKENDS = ("b1", "b2", "b3")
 ADDRESS4 = {"b1": "10.2.0.11", "b2": "10.2.0.12", "b3": "10.2.0.13"}
@@ -78,7 +79,13 @@ http {{
         listen [{ADDRESS6[name]}]:{HTTP_PORT};
         location / {{ return 200 "{name} answers $request_method $host$uri\\n"; }}
         location /files/ {{ root {folder}; }}
-        location /chunked/ {{ alias {folder}/files/; gzip on; gzip_min_length 1; gzip_types text/plain; gzip_comp_level 1; }}
+        location /chunked/ {{
+            alias {folder}/files/;
+            gzip on;
+            gzip_min_length 1;
+            gzip_comp_level 1;
+            gzip_types text/plain;
+        }}
         location /upload/ {{ root {folder}; dav_methods PUT; }}
     }}
 }}

@@ -1,4 +1,4 @@
-"""What a tour or a test goes on with: the ground with its peers, a node, bodies to load, and steps that are told apart."""
+"""What a tour or a test goes on with: the ground with its peers, a node, bodies to load, and the steps."""
 
 import hashlib
 import os

@@ -82,6 +82,18 @@ TEST_F(ScriptTest, AWindowSmallerThanASegmentIsUsedAfterThePersistTime) {
   EXPECT_EQ(got->payload.size(), 100u);
 }
 
+// A peer drops a reset beyond its window (RFC 9293 3.10.7.4): when it has taken its window back, ours must not lie
+// there.
+TEST_F(ScriptTest, AResetLiesWithinThePeersWindow) {
+  establish({2, 4, 0x05, 0xb4}, 20000);
+  give(5000);
+  while (next()) {}
+  send({.flags = ACK, .seq = 101, .ack = iss + 1 + 1460, .window = 0});
+  while (next()) {}
+  stack->abort(id, now);
+  EXPECT_SEGMENT(RST | ACK, iss + 1 + 1460, 101u);
+}
+
 TEST_F(ScriptTest, AShutWindowIsProbedAsLongAsThePeerAnswers) {
   establish();
   send({.flags = ACK, .seq = 101, .ack = iss + 1, .window = 0});
