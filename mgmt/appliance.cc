@@ -7,8 +7,10 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <thread>
 
 #include "mgmt/exposition.h"
 #include "mgmt/security.h"
@@ -190,12 +192,16 @@ void Appliance::begin_drain(Nanos timeout, const char* why) {
   sd_notify(0, "STATUS=draining");
 }
 
-// Peers of what is left hear of it: by resets, which have left the ports after two more turns of every worker.
+// Peers of what is left hear of it by resets. The workers stay for a moment: a peer that has not got all before the
+// reset asks back (RFC 5961 3.2), and what nobody knows any more is answered by another one.
 void Appliance::cut_rest() {
+  bool left = false;
   for (unsigned worker = 0; worker < config_.workers; ++worker)
-    plane_->ask(worker, [](Pipeline& pipeline, Nanos now) { pipeline.cut_all(now); });
-  for (int turn = 0; turn < 2; ++turn)
-    for (unsigned worker = 0; worker < config_.workers; ++worker) plane_->ask(worker, [](Pipeline&, Nanos) {});
+    plane_->ask(worker, [&left](Pipeline& pipeline, Nanos now) {
+      left |= !pipeline.drained();
+      pipeline.cut_all(now);
+    });
+  if (left) std::this_thread::sleep_for(std::chrono::milliseconds{100});
 }
 
 // Tells every worker to drain, as often as it takes (one that is busy may not come to it), and asks whether it is done.

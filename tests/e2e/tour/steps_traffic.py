@@ -200,7 +200,7 @@ def ping(tour):
 def exception(tour):
     """a TCP server of the node's kernel, reached through the exception port"""
     ground = tour.ground
-    text, port = "the kernel of the node", f":{scene.KERNEL_PORT:04X} "
+    text, port = "the kernel of the node", f":{scene.KERNEL_PORT:04X} 00000000:0000 0A"
     server = ground.start("node", [sys.executable, scene.PEER, "greet", str(scene.KERNEL_PORT), text], log="greet.log")
     sockets = ground.inside("node", ["cat", "/proc/net/tcp"])
     wait_for("the kernel's server", lambda: port in subprocess.run(
