@@ -297,7 +297,7 @@ bool Exchanges::still_sending(Connection& c) {
 
 void Exchanges::connection_expired(Connection& c) {
   if (c.side == Side::upstream || c.state != Connection::State::open) {
-    if (c.state == Connection::State::lingering && still_sending(c))
+    if (c.side == Side::client && c.state == Connection::State::lingering && still_sending(c))
       return connection_timers_.arm(connections_.index_of(&c), now_ + config_.linger);
     if (c.state == Connection::State::handshaking) deps_.counters.add(Counter::tls_handshake_timeouts);
     return c.state == Connection::State::open ? part(c) : forget(c, true);
