@@ -55,7 +55,7 @@ struct Core {
   bool pressed() const { return held >= config.held_buffers_max / 4 * 3; }
   // The last eighth is for connections that hold few, the fewer the less is left: however many stand still with full
   // queues, the others go on.
-  bool tight() const { return held >= config.held_buffers_max / 8 * 7; }
+  bool tight() const { return held >= config.held_buffers_max - config.held_buffers_max / 8; }
   std::uint32_t few() const {
     const std::uint32_t left = held < config.held_buffers_max ? config.held_buffers_max - held : 0;
     return std::clamp(left / 32, 1u, few_buffers);
