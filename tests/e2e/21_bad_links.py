@@ -53,4 +53,4 @@ def test(tour):
         tour.attempt(f"{step.__name__} over bad links", step)
 
 
-run_test(test, size=1_000_000 * (int(sys.argv[1]) if len(sys.argv) > 1 else 20))
+run_test(test, size=1_000_000 * (int(sys.argv[1]) if len(sys.argv) > 1 else 200))
