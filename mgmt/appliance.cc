@@ -195,13 +195,18 @@ void Appliance::begin_drain(Nanos timeout, const char* why) {
 // Peers of what is left hear of it by resets. The workers stay for a moment: a peer that has not got all before the
 // reset asks back (RFC 5961 3.2), and what nobody knows any more is answered by another one.
 void Appliance::cut_rest() {
+  const auto each = [this](auto&& job) {  // a busy worker, or one without a CPU, may take a second to come to it
+    for (unsigned worker = 0; worker < config_.workers; ++worker)
+      for (int attempt = 0; attempt < 20 && !plane_->ask(worker, job); ++attempt) {}
+  };
   bool left = false;
-  for (unsigned worker = 0; worker < config_.workers; ++worker)
-    plane_->ask(worker, [&left](Pipeline& pipeline, Nanos now) {
-      left |= !pipeline.drained();
-      pipeline.cut_all(now);
-    });
-  if (left) std::this_thread::sleep_for(std::chrono::milliseconds{100});
+  each([&left](Pipeline& pipeline, Nanos now) {
+    left |= !pipeline.drained();
+    pipeline.cut_all(now);
+  });
+  if (!left) return;
+  std::this_thread::sleep_for(std::chrono::milliseconds{100});
+  each([](Pipeline&, Nanos) {});  // the turn that sends them is over
 }
 
 // Tells every worker to drain, as often as it takes (one that is busy may not come to it), and asks whether it is done.

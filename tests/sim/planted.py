@@ -45,8 +45,8 @@ PLANTED = [
             "flow.timeout_ms.set(to_ms(timeout_of(service->timeouts, after)));",
             "flow.timeout_ms.set(service ? 5 : 6);"),
     Planted("nat-forgets-ports-in-checksum", "l4/nat.cc",
-            "  delta.change({ports, 4}, {reinterpret_cast<const std::uint8_t*>(after), 4});\n",
-            ""),
+            "  change += replace_word(packet.data() + offset, ports);\n",
+            "  replace_word(packet.data() + offset, ports);\n"),
     # TCP, receiving.
     Planted("what-overtakes-taken-for-next", "l4/tcp/deliver.cc",
             "if (begin != t.rcv_nxt) return keep_out_of_order(",
