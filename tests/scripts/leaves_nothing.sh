@@ -88,6 +88,8 @@ check build ./dev build --test
 check tidy ./dev tidy names
 if tree_has 'tests/golden/*.cc'; then check golden ./dev golden; fi
 if tree_has 'tests/sim/*.cc'; then check sim ./dev sim --seeds 2 --first 1; fi
+bench=${SLUICE_BUILD:-}/perf/sluice-bench
+if [[ -x $bench ]]; then check "an interrupted benchmark" timeout -s TERM 4 "$bench" http --smoke; fi
 if [[ ${1:-} == --all ]]; then
   check test ./dev test
   if tree_has 'tests/fuzz/fuzz_*.cc'; then check fuzz ./dev fuzz --seconds 2; fi
