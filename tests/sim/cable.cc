@@ -8,6 +8,30 @@
 
 namespace sluice::sim {
 
+namespace {
+
+constexpr std::uint16_t ip_at = 14, tcp_at = 34;
+
+// A frame with TCP over IPv4, both without surprises.
+bool is_tcp4(const rte_mbuf* frame) {
+  const auto* bytes = rte_pktmbuf_mtod(frame, const std::uint8_t*);
+  return frame->data_len >= tcp_at + 20 && bytes[12] == 8 && bytes[13] == 0 && bytes[ip_at] == 0x45 &&
+         bytes[ip_at + 9] == 6;
+}
+
+std::uint16_t tcp_header_size(const std::uint8_t* frame) {
+  return static_cast<std::uint16_t>((frame[tcp_at + 12] >> 4) * 4);
+}
+
+// Nothing but an ACK: also what tells that a window has opened.
+bool is_bare_ack(const rte_mbuf* frame) {
+  if (!is_tcp4(frame)) return false;
+  const auto* bytes = rte_pktmbuf_mtod(frame, const std::uint8_t*);
+  return bytes[tcp_at + 13] == 0x10 && (bytes[ip_at + 2] << 8 | bytes[ip_at + 3]) == 20 + tcp_header_size(bytes);
+}
+
+}  // namespace
+
 Cable::Cable(std::unique_ptr<Port> inner, const CableSpec& spec, Buffers& buffers, std::uint64_t seed)
     : inner_(std::move(inner)), spec_(spec), buffers_(buffers), rng_(seed) {
   caps_ = inner_->caps();
@@ -25,8 +49,17 @@ std::uint16_t Cable::receive(std::uint16_t queue, std::span<rte_mbuf*> out, Nano
     lost += n;
     return 0;
   }
-  std::uint16_t all = n;
-  for (std::uint16_t i = 0; i < n; ++i)
+  std::uint16_t kept = 0;
+  for (std::uint16_t i = 0; i < n; ++i) {
+    if (is_bare_ack(out[i]) && rng_.chance_ppm(spec_.ack_loss_ppm)) {
+      free_buffers(out[i]);
+      ++lost;
+    } else {
+      out[kept++] = out[i];
+    }
+  }
+  std::uint16_t all = kept;
+  for (std::uint16_t i = 0; i < kept; ++i)
     if (rng_.chance_ppm(spec_.forge_ppm))
       if (rte_mbuf* forged_frame = forge(out[i])) out[all++] = forged_frame;
   return all;
@@ -42,12 +75,10 @@ std::uint16_t Cable::transmit(std::uint16_t queue, std::span<rte_mbuf*> frames, 
 // The frame again, without its payload, acknowledging what was never sent: an IPv4 TCP segment as an attacker who
 // guessed all but that would make it.
 rte_mbuf* Cable::forge(const rte_mbuf* frame) {
-  constexpr std::uint16_t ip_at = 14, tcp_at = 34;
+  if (!is_tcp4(frame)) return nullptr;
   const auto* from = rte_pktmbuf_mtod(frame, const std::uint8_t*);
-  if (frame->data_len < tcp_at + 20 || from[12] != 8 || from[13] != 0 || from[ip_at] != 0x45 || from[ip_at + 9] != 6)
-    return nullptr;
   const std::uint8_t flags = from[tcp_at + 13];
-  const std::uint16_t header = static_cast<std::uint16_t>((from[tcp_at + 12] >> 4) * 4);
+  const std::uint16_t header = tcp_header_size(from);
   if (flags & 0x07 || !(flags & 0x10) || frame->data_len < tcp_at + header)
     return nullptr;  // SYN, FIN and RST say more
   Packet copy = copy_frame(frame, buffers_);

@@ -13,7 +13,8 @@ namespace sluice::sim {
 
 struct CableSpec {
   Nanos down_from = Nanos::never(), down_until = Nanos::never();  // nothing passes, either way
-  std::uint32_t forge_ppm = 0;  // frames that are followed by a forged ACK of data that was never sent
+  std::uint32_t ack_loss_ppm = 0;  // of segments that are nothing but an ACK, towards the node
+  std::uint32_t forge_ppm = 0;     // frames that are followed by a forged ACK of data that was never sent
 };
 
 class Cable final : public Port {

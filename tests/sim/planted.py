@@ -91,8 +91,9 @@ PLANTED = [
             "std::to_chars(line, line + 16, body.size(), 16)",
             "std::to_chars(line, line + 16, body.size() + (body.size() > 9000), 16)"),
     Planted("request-sent-twice", "l7/exchange_upstream.cc",
-            "if (up.requests < 2 || x.retried || x.body_sent || x.answered ||",
-            "if (x.retried ||"),
+            "if (up.requests < 2 || x.retried || x.body_sent || x.answered || x.tunnel || !up.decoder.idle() || "
+            "!up.in.empty())",
+            "if (x.retried)"),
     Planted("slow-readers-cut-at-the-end", "l7/exchanges.cc",
             " && still_sending(c))",
             " && still_sending(c) && false)"),

@@ -47,6 +47,7 @@ NodeSpec make_node_spec(std::uint64_t seed, Rng& rng) {
   spec.offloads = rng.below(2);
   for (PortId port = 0; port < Node::ports; ++port) {
     spec.impair[port] = {make_impairment(rng), make_impairment(rng), seed * 4 + port};
+    spec.cable[port].ack_loss_ppm = seed % 3 == 1 ? 150'000 : 0;
     spec.cable[port].forge_ppm = rng.below(2) ? 5'000 : 0;
     if (rng.below(3) == 0) {
       spec.cable[port].down_from = start + 1_ms * rng.below(2'000);
