@@ -55,8 +55,14 @@ void put_path(TextWriter& out, const http::Head& head, std::uint32_t prefix_size
 
 }  // namespace
 
-// A client's connection has bytes, or may write, or has ended.
+// A client's connection has bytes, or may write, or has ended. What goes on from it no longer counts against its
+// window, whoever called: when the window is shut nothing else will come that would look at it.
 void Exchanges::serve(ConnectionId id) {
+  read_requests(id);
+  if (Connection* c = connections_.find(id)) transport_.consumed(*c, now_);
+}
+
+void Exchanges::read_requests(ConnectionId id) {
   for (;;) {
     Connection* c = connections_.find(id);
     if (!c || c->state != Connection::State::open || c->close_when_sent) return;

@@ -117,6 +117,7 @@ class Exchanges {
 
   // exchange_request.cc
   void serve(ConnectionId id);
+  void read_requests(ConnectionId id);
   Exchange* begin(Connection& client);
   Step read_request(Connection& client, Exchange& exchange);
   Step request_head(Connection& client, Exchange& exchange);

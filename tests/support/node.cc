@@ -134,8 +134,8 @@ std::expected<void, std::string> Node::apply(const NodePolicy& policy) {
     group->total_weight = 1;
     endpoints->groups.resize(std::max<std::size_t>(endpoints->groups.size(), id + 1));
     endpoints->groups[id] = std::move(group);
-    for (const auto kind : {ClusterPermit::connections, ClusterPermit::pending})
-      cluster_permits_.set_limit(id, static_cast<std::uint32_t>(kind), 1024);
+    cluster_permits_.set_limit(id, static_cast<std::uint32_t>(ClusterPermit::connections), listener.max_connections);
+    cluster_permits_.set_limit(id, static_cast<std::uint32_t>(ClusterPermit::pending), 1024);
     cluster_permits_.set_limit(id, static_cast<std::uint32_t>(ClusterPermit::requests), listener.max_requests);
   }
   for (const ServiceSpec& service : policy.services) vips.push_back(service.vip);

@@ -18,7 +18,7 @@ struct NodeListener {
   ListenerRule rule;
   std::optional<Endpoint> to;  // none: 404
   bool use_client_address = false;
-  std::uint32_t max_requests = 1024;  // of the endpoint's cluster, at a time
+  std::uint32_t max_requests = 1024, max_connections = 1024;  // of the endpoint's cluster, at a time
   Nanos connect_timeout{5'000'000'000};
   Nanos request_timeout = Nanos::never();
 };

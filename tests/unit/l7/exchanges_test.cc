@@ -259,6 +259,21 @@ TEST_F(ExchangesTest, DrainingAnswersSayCloseAndIdleClientsEnd) {
   EXPECT_TRUE(node->pipeline(0).drained());
 }
 
+TEST_F(ExchangesTest, AnUploadThatShutItsWindowWhileItWaitedForAConnectionGoesOn) {
+  listener.max_connections = 1;
+  Talk& first = connect();
+  ask(first, get);
+  Talk& second = connect();
+  const std::string body(2'000'000, 'u');
+  ask(second, "POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n" + body);
+  run(3'000);
+  ASSERT_EQ(servers.size(), 1u) << "the second request waits";
+  answer(server(), ok2);
+  run(3'000);
+  ASSERT_EQ(servers.size(), 1u);
+  EXPECT_THAT(server().got, EndsWith("\r\n\r\n" + body));
+}
+
 TEST_F(ExchangesTest, AClientThatStopsReadingHasTheEndOfItsLastAnswerLater) {
   const std::string body(100'000, 'b');
   Talk& client = connect();
