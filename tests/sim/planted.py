@@ -94,9 +94,6 @@ PLANTED = [
             "if (up.requests < 2 || x.retried || x.body_sent || x.answered || x.tunnel || !up.decoder.idle() || "
             "!up.in.empty())",
             "if (x.retried)"),
-    Planted("upload-stands-still-after-waiting", "l7/exchange_request.cc",
-            "  if (Connection* c = connections_.find(id)) transport_.consumed(*c, now_);\n}\n\nvoid",
-            "}\n\nvoid"),
     Planted("slow-readers-cut-at-the-end", "l7/exchanges.cc",
             " && still_sending(c))",
             " && still_sending(c) && false)"),
