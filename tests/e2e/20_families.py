@@ -46,6 +46,16 @@ def both_worked(tour):
     check(sum(counters["handoff_sent"]) > 0, "nothing was handed over")
 
 
+def handshakes_elsewhere(tour):
+    """there is a thread for handshakes, and handshakes there were: with such a thread no worker runs any itself"""
+    tasks = f"/proc/{tour.node.process.pid}/task"
+    names = [open(f"{tasks}/{task}/comm", encoding="ascii").read().strip() for task in os.listdir(tasks)]
+    print(f"    threads: {' '.join(sorted(names))}")
+    check(names.count("sluice-tls0") == 1, "no thread is called sluice-tls0")
+    counters = {counter["name"]: counter["per_worker"] for counter in tour.node.json("stats", "--all")["counters"]}
+    check(sum(counters["tls_handshakes"]) > 0, "no handshake took place")
+
+
 def no_hugepage(tour):
     """the process holds no hugepage"""
     with open(f"/proc/{tour.node.process.pid}/smaps", encoding="ascii") as maps:
@@ -64,10 +74,11 @@ def test(tour):
     every_kind("with one worker")
     tour.stop()
 
-    tour.start({"node": {"workers": 2}}, scene.policy())
+    tour.start({"node": {"workers": 2, "handshake_cores": 1}}, scene.policy())
     tour.attempt("two workers", topology, 2)
     every_kind("with two workers")
     tour.attempt("both workers work", both_worked)
+    tour.attempt("handshakes on a thread of their own", handshakes_elsewhere)
     steps_limits.attempt_all(tour)
     tour.stop()
 
