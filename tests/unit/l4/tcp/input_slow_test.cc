@@ -75,10 +75,12 @@ TEST_F(ScriptTest, AnAckOfUnsentDataIsNotTaken) {
   establish();
   give(100);
   EXPECT_SEGMENT(ACK, iss + 1, 101u);
-  send({.flags = ACK, .seq = 101, .ack = iss + 5000});
+  send({.flags = ACK, .seq = 101, .ack = iss + 102});  // one byte too far
   EXPECT_SEGMENT(ACK, iss + 101, 101u);
+  send({.flags = ACK, .seq = 101, .ack = iss + 5000, .payload = "no"});
+  EXPECT_EQ(events() & event_readable, 0);
   EXPECT_EQ(stack->progress(id).acknowledged, 0u);
-  EXPECT_EQ(counters.get(Counter::drop_tcp_unsent_ack), 1u);
+  EXPECT_EQ(counters.get(Counter::drop_tcp_unsent_ack), 2u);
 }
 
 TEST_F(ScriptTest, ResetOnlyByTheExactNumber) {
@@ -101,6 +103,15 @@ TEST_F(ScriptTest, ASynInAnEstablishedConnectionIsChallenged) {
   EXPECT_SEGMENT(ACK, iss + 1, 101u);
   send({.flags = SYN, .seq = 102});
   EXPECT_SILENCE();  // not twice within half a second
+  for (const std::uint32_t seq : {50u, 101u + 1'000'000}) {
+    later(501_ms);
+    send({.flags = SYN, .seq = seq});
+    EXPECT_SEGMENT(ACK, iss + 1, 101u);  // outside the window too
+  }
+  later(501_ms);
+  send({.flags = SYN | ACK, .seq = 101, .ack = iss + 1, .payload = "no"});
+  EXPECT_SEGMENT(ACK, iss + 1, 101u);
+  EXPECT_EQ(events(), 0);
   EXPECT_EQ(state(), State::established);
 }
 
@@ -162,7 +173,13 @@ TEST_F(ScriptTest, TimeWaitEnds) {
   send({.flags = ACK, .seq = 102, .ack = iss + 2});
   EXPECT_EQ(stack->time_wait_count(), 1u);
   stack->release(id, now);
-  later(61_s);
+  later(59_s);
+  EXPECT_EQ(stack->time_wait_count(), 1u);
+  send({.flags = FIN | ACK, .seq = 101, .ack = iss + 1});
+  EXPECT_SEGMENT(ACK, iss + 2, 102u);
+  later(59_s);
+  EXPECT_EQ(stack->time_wait_count(), 1u) << "a FIN that comes again starts the time anew (RFC 9293 3.10.7.4)";
+  later(2_s);
   EXPECT_EQ(stack->time_wait_count(), 0u);
 }
 
