@@ -139,6 +139,9 @@ TEST_F(NeighboursTest, NewResolutionsAreLimitedByRate) {
   for (std::uint32_t n = 0; n < 100; ++n) made += table->find_or_make(0, host(n), 1_s) != nullptr;
   EXPECT_EQ(made, 5u);
   EXPECT_TRUE(table->find_or_make(0, host(0), 1_s)) << "known ones are not new";
+  for (std::uint32_t n = 100; n < 200; ++n)
+    made += table->find_or_make(0, host(n), 1_s + 10_ms * static_cast<int>(n - 99)) != nullptr;
+  EXPECT_EQ(made, 5u + 10u) << "ten in the second that followed";
 }
 
 // "A scan of an empty subnet must not starve live neighbours."
