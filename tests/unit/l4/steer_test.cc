@@ -161,6 +161,9 @@ TEST_F(Steer, WithAnExceptionPortOnlyKnownUpstreamSegmentsAreOurs) {
   EXPECT_EQ(lane("ip4 10.1.0.5 > 192.0.2.1 | udp 53 > 4445"), Lane::exception);
   tables_.workers = 2;
   EXPECT_EQ(lane("ip4 10.1.0.5 > 192.0.2.1 | tcp 80 > 4445 A"), Lane::other) << "its owner alone knows";
+  Packet handed = packets_.ip("ip4 10.1.0.5 > 192.0.2.1 | tcp 80 > 4445 A");
+  handed.meta().handed_off = true;
+  EXPECT_EQ(steer_one(handed, tables_).lane, Lane::exception) << "whom it was handed to decides";
 }
 
 TEST_F(Steer, ExceptionsOverrideTheHash) {
