@@ -1,5 +1,6 @@
 // What comes out of order, in small pieces, beyond the bounds, or in another process, as conversations with a scripted
 // peer.
+#include "l4/tcp/core.h"
 #include "tests/unit/l4/tcp/script.h"
 
 namespace sluice::tcp {
@@ -69,6 +70,26 @@ TEST_F(ScriptTest, AboveHeldMaxAcksAreReadAndPayloadIsNot) {
   EXPECT_EQ(stack->progress(id).acknowledged, 1460u);
   EXPECT_EQ(events() & event_readable, 0);
   EXPECT_EQ(counters.get(Counter::drop_tcp_held), 1u);
+}
+
+TEST_F(ScriptTest, OutOfOrderDataOfAConnectionAndOfAWorkerIsBounded) {
+  Config connection, worker;
+  connection.out_of_order_limit = 8 * buffer_charge;
+  worker.out_of_order_buffers_max = 8;
+  for (const Config& c : {connection, worker}) {
+    start(c);
+    establish();
+    const auto before = counters.get(Counter::drop_tcp_out_of_order);
+    for (std::uint32_t n = 1; n <= 12; ++n)
+      send({.flags = ACK, .seq = 101 + n * 1460, .ack = iss + 1, .payload = std::string(1460, 'o')});
+    EXPECT_EQ(info().out_of_order, 8u * 1460);
+    EXPECT_EQ(stack->held_buffers(), 8u);
+    EXPECT_EQ(counters.get(Counter::drop_tcp_out_of_order) - before, 4u);
+    send({.flags = ACK, .seq = 101, .ack = iss + 1, .payload = std::string(1460, 'o')});
+    EXPECT_EQ(info().receive_queue, 9u * 1460) << "the hole is closed all the same";
+    send({.flags = ACK, .seq = 101 + 10 * 1460, .ack = iss + 1, .payload = std::string(1460, 'o')});
+    EXPECT_EQ(info().out_of_order, 1460u) << "what was delivered no longer counts";
+  }
 }
 
 TEST_F(ScriptTest, AWriterIsWokenByTheLastAckEvenWhileThePoolIsFull) {
