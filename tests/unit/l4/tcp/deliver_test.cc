@@ -220,6 +220,47 @@ TEST_F(ScriptTest, AnImageGoesOutAndInAndTheTransferContinues) {
   EXPECT_EQ(content, "abcdefghilater");
 }
 
+TEST_F(ScriptTest, AnImageKeepsWhatTheHandshakeAgreedAndTheClockOfTimestamps) {
+  const auto ts = [](std::uint8_t value) { return Bytes{1, 1, 8, 10, 0, 0, 0, value, 0, 0, 0, 0}; };
+  send({.flags = SYN, .seq = 100, .options = {2, 4, 0x04, 0xb0, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0, 1, 3, 3, 5}});
+  const auto answer = next();
+  ASSERT_TRUE(answer);
+  iss = answer->seq;
+  later(100_ms);
+  send({.flags = ACK, .seq = 101, .ack = iss + 1, .window = 1000, .options = ts(10)});
+  ASSERT_EQ(events(), event_accepted);
+  send({.flags = ACK, .seq = 101, .ack = iss + 1, .window = 1000, .options = ts(20)});
+  const Info before = info();
+  ASSERT_EQ(before.peer_window, 1000u << 5);
+  ASSERT_TRUE(before.timestamps && before.sack);
+  Bytes image(stack->image_size(id));
+  ASSERT_EQ(stack->export_image(id, image, now), image.size());
+  const Endpoint there = peer->there;
+  start({});
+  now = 1_s;  // a process that began later
+  peer->there = there;
+  const auto in = stack->import_image(image, 1, now);
+  ASSERT_TRUE(in);
+  id = *in;
+  const Info after = info();
+  EXPECT_TRUE(after.timestamps && after.sack && after.passive);
+  EXPECT_EQ(after.send_scale, before.send_scale);
+  EXPECT_EQ(after.receive_scale, before.receive_scale);
+  EXPECT_EQ(after.mss, before.mss);
+  EXPECT_EQ(after.peer_window, before.peer_window);
+  EXPECT_EQ(after.our_window, before.our_window);
+  EXPECT_EQ(after.listener, before.listener);
+  const auto got = next();
+  ASSERT_TRUE(got);
+  EXPECT_EQ(got->options.ts_value, answer->options.ts_value + 100) << "the peer takes nothing older (PAWS)";
+  EXPECT_EQ(got->options.ts_echo, 20u);
+  events();
+  send({.flags = ACK, .seq = 101, .ack = iss + 1, .options = ts(19), .payload = "old"});
+  EXPECT_EQ(events() & event_readable, 0);
+  send({.flags = ACK, .seq = 101, .ack = iss + 1, .options = ts(20), .payload = "new"});
+  EXPECT_TRUE(events() & event_readable);
+}
+
 TEST_F(ScriptTest, AnImportedConnectionIsWritableOnceMore) {
   establish();
   while (stack->send_room(id)) give(1000);  // an event is promised
