@@ -49,7 +49,7 @@ def environment(build):
         "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
         "LSAN_OPTIONS": f"print_suppressions=0:suppressions={suppressions}/lsan.supp",
         "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
-        "TSAN_OPTIONS": f"halt_on_error=0:suppressions={suppressions}/tsan.supp",
+        "TSAN_OPTIONS": f"halt_on_error=0:die_after_fork=0:suppressions={suppressions}/tsan.supp",
     }
 
 
