@@ -43,7 +43,8 @@ build_folder() {
     say "configuring $folder" >&2
     local launcher=
     command -v ccache >/dev/null && launcher='ccache '
-    if ! CXX="$launcher$compiler" meson setup "$folder" "${options[@]}" >"$folder.log" 2>&1 </dev/null; then
+    local c=${compiler/clang++/clang}
+    if ! CXX="$launcher$compiler" CC="$launcher${c/g++/gcc}" meson setup "$folder" "${options[@]}" >"$folder.log" 2>&1 </dev/null; then
       cat "$folder.log" >&2
       rm -rf "$folder" "$folder.log"
       die 1 "meson setup failed (above)"

@@ -70,6 +70,13 @@ def sim(build, jobs):
             for first in range(1, seeds + 1, share)]
 
 
+def shim(build, _):
+    """C programs over the shared object that outside runners load."""
+    return [Task("shim", os.path.basename(path), [path], 120)
+            for path in sorted(glob.glob(build.program("tests/tcp_shim/shim_*")))
+            if os.access(path, os.X_OK) and os.path.isfile(path)]
+
+
 def scripts(_build, _jobs):
     return [Task("scripts", os.path.basename(path), [path], stated_timeout(path, 120), alone=True)
             for path in found("tests/scripts/*.sh", "tests/scripts/*.py")]
@@ -153,6 +160,7 @@ KINDS = [
     Kind("unit", lambda: bool(glob.glob("tests/unit/**/*_test.cc", recursive=True)), unit, "both"),
     Kind("golden", any_of("tests/golden/*.cc"), golden, "both"),
     Kind("sim", any_of("tests/sim/*.cc"), sim, "both"),
+    Kind("shim", any_of("tests/tcp_shim/*_test.c"), shim, "both"),
     Kind("scripts", any_of("tests/scripts/*.sh", "tests/scripts/*.py"), scripts, "plain"),
     Kind("fuzz", any_of("tests/fuzz/fuzz_*.cc"), fuzz, "fuzzers"),
     Kind("e2e", any_of("tests/e2e/[0-9][0-9]_*"), e2e, "plain"),

@@ -1,0 +1,217 @@
+// getsockopt and setsockopt.
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "tests/support/tcp_shim/shim.h"
+#include "tests/support/tcp_shim/tcp_info.h"
+#include "tests/support/tcp_shim/tcp_shim.h"
+
+namespace sluice::shim {
+
+namespace {
+
+constexpr int buffer_max = 8 << 20;  // rmem_max and wmem_max
+constexpr int rcvbuf_min = 2304, sndbuf_min = 4608;
+
+// Twice what was asked for, as the kernel keeps it for its own overhead.
+int doubled(int asked, int low) { return std::max(std::clamp(asked, 0, buffer_max) * 2, low); }
+
+// Options that are told again and do nothing.
+bool kept(int level, int name) {
+  if (level == SOL_SOCKET)
+    return name == SO_OOBINLINE || name == SO_PRIORITY || name == SO_MARK || name == SO_BROADCAST ||
+           name == SO_DONTROUTE;
+  if (level == IPPROTO_TCP) return name == TCP_WINDOW_CLAMP || name == TCP_NOTSENT_LOWAT || name == TCP_DEFER_ACCEPT;
+  return level == IPPROTO_IP || level == IPPROTO_IPV6;
+}
+
+int set_socket(Socket& s, int name, int value) {
+  SocketOptions& o = s.options;
+  switch (name) {
+    case SO_REUSEADDR: o.reuse_address = value; return 0;
+    case SO_REUSEPORT: o.reuse_port = value; return 0;
+    case SO_KEEPALIVE: o.keepalive = value; return 0;
+    case SO_RCVBUF:
+    case SO_RCVBUFFORCE: o.rcvbuf = doubled(value, rcvbuf_min); return 0;
+    case SO_SNDBUF:
+    case SO_SNDBUFFORCE: o.sndbuf = doubled(value, sndbuf_min); return 0;
+    case SO_RCVLOWAT: o.rcvlowat = value < 0 ? INT_MAX : std::max(value, 1); return 0;
+    case SO_ERROR:
+    case SO_TYPE:
+    case SO_DOMAIN:
+    case SO_PROTOCOL:
+    case SO_ACCEPTCONN: return ENOPROTOOPT;
+    default: return ENOPROTOOPT;
+  }
+}
+
+int set_within(int& field, int value, int low, int high) {
+  if (value < low || value > high) return EINVAL;
+  field = value;
+  return 0;
+}
+
+int set_tcp(Socket& s, int name, int value) {
+  SocketOptions& o = s.options;
+  switch (name) {
+    case TCP_NODELAY: o.no_delay = value; return 0;
+    case TCP_CORK: o.cork = value; return 0;
+    case TCP_QUICKACK: o.quick_ack = value; return 0;
+    case TCP_MAXSEG: return value == 0 ? (o.max_segment = 0) : set_within(o.max_segment, value, 88, 32767);
+    case TCP_KEEPIDLE: return set_within(o.keep_idle, value, 1, 32767);
+    case TCP_KEEPINTVL: return set_within(o.keep_interval, value, 1, 32767);
+    case TCP_KEEPCNT: return set_within(o.keep_count, value, 1, 127);
+    case TCP_SYNCNT: return set_within(o.syn_count, value, 1, 127);
+    case TCP_LINGER2: o.linger2 = value; return 0;
+    case TCP_USER_TIMEOUT:
+      if (value < 0) return EINVAL;
+      o.user_timeout_ms = static_cast<unsigned>(value);
+      return 0;
+    default: return ENOPROTOOPT;
+  }
+}
+
+int set_option(Socket& s, int level, int name, const void* value, socklen_t size) {
+  if (level == SOL_SOCKET && name == SO_LINGER) {
+    if (size < sizeof(linger)) return EINVAL;
+    std::memcpy(&s.options.lingers, value, sizeof(linger));
+    return 0;
+  }
+  if (level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO)) {
+    timeval time;
+    if (size < sizeof time) return EINVAL;
+    std::memcpy(&time, value, sizeof time);
+    if (time.tv_usec < 0 || time.tv_usec >= 1'000'000) return EDOM;
+    (name == SO_RCVTIMEO ? s.options.receive_timeout : s.options.send_timeout) = time;
+    return 0;
+  }
+  if (level == IPPROTO_TCP && name == TCP_CONGESTION)
+    return std::string_view{static_cast<const char*>(value), strnlen(static_cast<const char*>(value), size)} == "cubic"
+               ? 0
+               : ENOENT;
+  int number;
+  if (size < sizeof number) return EINVAL;
+  std::memcpy(&number, value, sizeof number);
+  if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY) {
+    if (s.domain != AF_INET6) return ENOPROTOOPT;
+    if (s.bound) return EINVAL;
+    s.options.v6_only = number;
+    return 0;
+  }
+  if (level == IPPROTO_IPV6 && s.domain != AF_INET6) return ENOPROTOOPT;
+  if (kept(level, name)) {
+    s.options.kept[{level, name}] = number;
+    return 0;
+  }
+  if (level == SOL_SOCKET) return set_socket(s, name, number);
+  return level == IPPROTO_TCP ? set_tcp(s, name, number) : ENOPROTOOPT;
+}
+
+// The segment size of a connection, or what one would be clamped to.
+int max_segment(const Shim& t, const Socket& s) {
+  if (!s.open && s.options.max_segment) return s.options.max_segment;
+  if (!s.open || s.connecting) return 536;
+  const tcp::Info info = t.info(s);
+  return segment_size(info, t.options.mtu);
+}
+
+int get_tcp(const Shim& t, const Socket& s, int name, int& out) {
+  const SocketOptions& o = s.options;
+  switch (name) {
+    case TCP_NODELAY: out = o.no_delay; return 0;
+    case TCP_CORK: out = o.cork; return 0;
+    case TCP_QUICKACK: out = o.quick_ack; return 0;
+    case TCP_MAXSEG: out = max_segment(t, s); return 0;
+    case TCP_KEEPIDLE: out = o.keep_idle; return 0;
+    case TCP_KEEPINTVL: out = o.keep_interval; return 0;
+    case TCP_KEEPCNT: out = o.keep_count; return 0;
+    case TCP_SYNCNT: out = o.syn_count ? o.syn_count : t.options.syn_retries; return 0;
+    case TCP_LINGER2:
+      out = o.linger2 < 0 ? -1 : o.linger2 ? o.linger2 : static_cast<int>(t.options.fin_timeout.millis() / 1000);
+      return 0;
+    case TCP_USER_TIMEOUT: out = static_cast<int>(o.user_timeout_ms); return 0;
+    default: return ENOPROTOOPT;
+  }
+}
+
+int get_socket(Socket& s, int name, int& out) {
+  const SocketOptions& o = s.options;
+  switch (name) {
+    case SO_ERROR: out = s.error ? std::exchange(s.error, 0) : std::exchange(s.soft_error, 0); return 0;
+    case SO_TYPE: out = SOCK_STREAM; return 0;
+    case SO_DOMAIN: out = s.domain; return 0;
+    case SO_PROTOCOL: out = IPPROTO_TCP; return 0;
+    case SO_ACCEPTCONN: out = s.listening; return 0;
+    case SO_RCVBUF: out = o.rcvbuf; return 0;
+    case SO_SNDBUF: out = o.sndbuf; return 0;
+    case SO_RCVLOWAT: out = o.rcvlowat; return 0;
+    case SO_SNDLOWAT: out = 1; return 0;
+    case SO_REUSEADDR: out = o.reuse_address; return 0;
+    case SO_REUSEPORT: out = o.reuse_port; return 0;
+    case SO_KEEPALIVE: out = o.keepalive; return 0;
+    default: return ENOPROTOOPT;
+  }
+}
+
+int put(const void* from, std::size_t n, void* value, socklen_t* size) {
+  n = std::min<std::size_t>(n, *size);
+  std::memcpy(value, from, n);
+  *size = static_cast<socklen_t>(n);
+  return 0;
+}
+
+int get_option(Shim& t, Socket& s, int level, int name, void* value, socklen_t* size) {
+  if (level == SOL_SOCKET && name == SO_LINGER) return put(&s.options.lingers, sizeof(linger), value, size);
+  if (level == SOL_SOCKET && name == SO_RCVTIMEO) return put(&s.options.receive_timeout, sizeof(timeval), value, size);
+  if (level == SOL_SOCKET && name == SO_SNDTIMEO) return put(&s.options.send_timeout, sizeof(timeval), value, size);
+  if (level == IPPROTO_TCP && name == TCP_CONGESTION) {
+    const char text[16] = "cubic";  // TCP_CA_NAME_MAX
+    return put(text, sizeof text, value, size);
+  }
+  if (level == IPPROTO_TCP && name == TCP_INFO) return put_tcp_info(t, s, value, size);
+  int number = 0, error = 0;
+  if (level == IPPROTO_IPV6 && s.domain != AF_INET6) return ENOPROTOOPT;
+  if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY) {
+    number = s.options.v6_only;
+  } else if (kept(level, name)) {
+    number = s.options.kept[{level, name}];
+  } else {
+    error = level == SOL_SOCKET    ? get_socket(s, name, number)
+            : level == IPPROTO_TCP ? get_tcp(t, s, name, number)
+                                   : EOPNOTSUPP;
+  }
+  return error ? error : put(&number, sizeof number, value, size);
+}
+
+}  // namespace
+
+void Shim::apply_options(Socket&) {}
+
+}  // namespace sluice::shim
+
+using namespace sluice::shim;
+
+int tcp_shim_getsockopt(tcp_shim* shim, int fd, int level, int name, void* value, socklen_t* size) {
+  Call call{*shim->shim};
+  const SocketPtr s = shim->shim->socket(fd);
+  if (!s) return -1;
+  if (!value || !size) return fail(EFAULT);
+  if (static_cast<int>(*size) < 0) return fail(EINVAL);
+  const int error = get_option(*shim->shim, *s, level, name, value, size);
+  return error ? fail(error) : 0;
+}
+
+int tcp_shim_setsockopt(tcp_shim* shim, int fd, int level, int name, const void* value, socklen_t size) {
+  Shim& t = *shim->shim;
+  Call call{t};
+  const SocketPtr s = t.socket(fd);
+  if (!s) return -1;
+  if (!value) return fail(EFAULT);
+  if (const int error = set_option(*s, level, name, value, size)) return fail(error);
+  t.apply_options(*s);
+  t.changed();
+  return 0;
+}

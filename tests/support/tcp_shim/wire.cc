@@ -1,0 +1,136 @@
+// Packets in and out: a segment of the stack becomes the bytes of an IP packet and the other way round.
+#include <netinet/in.h>
+
+#include <algorithm>
+
+#include "tests/support/tcp_shim/shim.h"
+
+namespace sluice::shim {
+
+namespace {
+
+constexpr std::size_t ethernet_size = 14;
+
+bool loopback(const IpAddress& address) {
+  return address.is_v4() ? address.v4() >> 24 == 127 : address == *parse_ip("::1");
+}
+
+struct Tuple {
+  Endpoint source, destination;
+  std::uint8_t flags = 0;
+  std::size_t payload = 0;
+};
+
+// The two ends of a TCP segment; false when it is something else.
+bool read_tuple(const Bytes& packet, Tuple& out) {
+  const bool v4 = packet[0] >> 4 == 4;
+  const std::size_t header = v4 ? (packet[0] & 15) * 4u : 40;
+  if (packet.size() < header + 20 || packet[v4 ? 9 : 6] != IPPROTO_TCP) return false;
+  const std::uint8_t *ip = packet.data(), *tcp = ip + header;
+  out.source.address = v4 ? IpAddress::from_v4_wire(ip + 12) : IpAddress::from_v6_wire(ip + 8);
+  out.destination.address = v4 ? IpAddress::from_v4_wire(ip + 16) : IpAddress::from_v6_wire(ip + 24);
+  out.source.port = static_cast<std::uint16_t>(tcp[0] << 8 | tcp[1]);
+  out.destination.port = static_cast<std::uint16_t>(tcp[2] << 8 | tcp[3]);
+  out.flags = tcp[13];
+  const std::size_t total = v4 ? ip[2] << 8 | ip[3] : 40 + (ip[4] << 8 | ip[5]), all = header + (tcp[12] >> 4) * 4u;
+  out.payload = total > all ? total - all : 0;
+  return true;
+}
+
+IpAddress destination_of(const Bytes& packet) {
+  return packet[0] >> 4 == 4 ? IpAddress::from_v4_wire(&packet[16]) : IpAddress::from_v6_wire(&packet[24]);
+}
+
+// The packet as a frame in as many buffers as it needs; its headers stand in the first.
+Packet frame_of(const Bytes& packet, Buffers& buffers) {
+  Packet head = buffers.make();
+  if (!head) return {};
+  std::uint8_t* at = head.data();
+  std::fill_n(at, 12, std::uint8_t{2});
+  const bool v4 = packet[0] >> 4 == 4;
+  at[12] = v4 ? 0x08 : 0x86;
+  at[13] = v4 ? 0x00 : 0xdd;
+  std::size_t done = std::min<std::size_t>(packet.size(), buffer_data_size - ethernet_size);
+  std::copy_n(packet.data(), done, at + ethernet_size);
+  head.get()->data_len = static_cast<std::uint16_t>(ethernet_size + done);
+  head.get()->pkt_len = static_cast<std::uint32_t>(ethernet_size + packet.size());
+  for (rte_mbuf* tail = head.get(); done < packet.size(); tail = tail->next) {
+    Packet next = buffers.make();
+    if (!next) return {};
+    const std::size_t size = std::min<std::size_t>(packet.size() - done, buffer_data_size);
+    std::copy_n(packet.data() + done, size, next.data());
+    next.get()->data_len = static_cast<std::uint16_t>(size);
+    tail->next = next.release();
+    ++head.get()->nb_segs;
+    done += size;
+  }
+  head.meta().port = 0;
+  return head;
+}
+
+}  // namespace
+
+tcp::Path Wire::path(const IpAddress&, const IpAddress& remote, tcp::PathCache&) {
+  return {loopback(remote) ? std::uint16_t{65535} : shim_.options.mtu, false, true};
+}
+
+void Wire::send(Packet packet, const IpAddress&, const IpAddress& remote, tcp::PathCache&, Nanos now) {
+  Bytes bytes;
+  for (const rte_mbuf* m = packet.get(); m; m = m->next) {
+    const auto* at = rte_pktmbuf_mtod(m, const std::uint8_t*);
+    bytes.insert(bytes.end(), at, at + m->data_len);
+  }
+  test::fill_checksums(bytes);
+  ++shim_.packets_out;
+  shim_.count(bytes, true);
+  if (loopback(remote) || shim_.ours(remote)) return shim_.looping.push_back(std::move(bytes));
+  shim_.sent.push_back({std::move(bytes), now});
+}
+
+void Shim::count(const Bytes& packet, bool out) {
+  Tuple t;
+  if (!read_tuple(packet, t)) return;
+  const Endpoint &local = out ? t.source : t.destination, &remote = out ? t.destination : t.source;
+  for (const auto& [serial, s] : sockets) {
+    if (!s->open || s->local != local || s->remote != remote) continue;
+    Traffic& traffic = s->traffic;
+    if (out) {
+      ++traffic.segments_out;
+      traffic.data_segments_out += t.payload > 0;
+      traffic.data_bytes_out += t.payload;
+      if (t.payload) traffic.data_sent = now;
+    } else {
+      ++traffic.segments_in;
+      traffic.data_segments_in += t.payload > 0;
+      if (t.payload) traffic.data_received = now;
+      if (t.flags & 16) traffic.ack_received = now;
+    }
+    return;
+  }
+}
+
+void Shim::input(const Bytes& packet) {
+  count(packet, false);
+  Packet frame = frame_of(packet, buffers);
+  if (!frame || !parse(frame, true, counters) || frame.meta().protocol != Protocol::tcp || frame.meta().fragment) {
+    ++dropped;
+    return;
+  }
+  stack->input(std::move(frame), now);
+}
+
+int Shim::inject(const std::uint8_t* packet, std::size_t size) {
+  if (size > 65535) return fail(EMSGSIZE);
+  if (!packet || size < 20 || (packet[0] >> 4 != 4 && (packet[0] >> 4 != 6 || size < 40))) return fail(EINVAL);
+  stack->expire(now);
+  const Bytes bytes(packet, packet + size);
+  if (ours(destination_of(bytes))) {
+    input(bytes);
+  } else {
+    ++dropped;
+  }
+  changed();
+  return 0;
+}
+
+}  // namespace sluice::shim
