@@ -160,7 +160,7 @@ void process_ack(Tcb& t, const Segment& s, Core& core, Nanos now) {
     }
     detect_spurious(t, s, core);
     // However full the pool is: behind the last ACK no other comes.
-    if (t.wants_room && t.queue.size() <= core.send_limit() / 2) {
+    if (t.wants_room && t.queue.size() <= core.send_limit(core.settings[t.settings]) / 2) {
       t.wants_room = false;
       t.events |= event_writable;
     }

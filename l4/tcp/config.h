@@ -30,6 +30,18 @@ struct PortOwner {
   }
 };
 
+// What connections may differ in. Set 0 is Config's own, and the only one in the appliance; others are made by
+// Stack::settings().
+struct Settings {
+  std::uint32_t receive_limit = 0, send_limit = 0;  // as in Config
+  std::uint16_t mss_max = 0;
+  std::uint8_t keepalive_probes = 0;
+  bool nagle = false;  // a small segment waits while one is unacknowledged (RFC 9293 3.7.4, Minshall's form)
+  bool cork = false;   // a small segment waits
+  Nanos delayed_ack{}, keepalive_idle{}, keepalive_interval{}, user_timeout{};  // delayed_ack zero: at once
+};
+using SettingsId = std::uint16_t;
+
 struct Config {
   // Pools. Memory is taken at start; each full pool is a counted refusal.
   std::uint32_t connections = 16 * 1024;
@@ -58,7 +70,8 @@ struct Config {
 
   std::uint16_t mss_max = 8960;                // what we offer and use at most, before the path's MTU
   std::uint16_t initial_window_segments = 10;  // RFC 6928
-  bool timestamps = true, sack = true;
+  bool timestamps = true, sack = true, window_scaling = true;
+  SettingsId settings = 1;  // sets of Settings
   // Of the worker. A connection sends one challenge ACK in 500 ms at most, whatever comes. When a host goes, the resets
   // of all its connections come at once, and those beyond what was lost need a challenge each.
   std::uint32_t resets_per_second = 1000, challenge_acks_per_second = 10'000;
@@ -67,6 +80,17 @@ struct Config {
   std::array<Source, sources_max> sources{};
   std::uint8_t source_count = 0;
   PortOwner port_owner;
+
+  Settings defaults() const {
+    return {.receive_limit = receive_limit,
+            .send_limit = send_limit,
+            .mss_max = mss_max,
+            .keepalive_probes = keepalive_probes,
+            .delayed_ack = delayed_ack,
+            .keepalive_idle = keepalive_idle,
+            .keepalive_interval = keepalive_interval,
+            .user_timeout = user_timeout};
+  }
 };
 
 }  // namespace sluice::tcp

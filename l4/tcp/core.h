@@ -39,14 +39,18 @@ struct Core {
         counters(n),
         records(c.transmit_records),
         holes(c.out_of_order_buffers_max),
+        settings(std::make_unique<Settings[]>(c.settings)),
         challenges(c.challenge_acks_per_second),
-        resets(c.resets_per_second) {}
+        resets(c.resets_per_second) {
+    std::fill_n(settings.get(), c.settings, c.defaults());
+  }
 
   const Config config;
   Buffers& buffers;
   Counters& counters;
   Records records;
   Holes holes;
+  const std::unique_ptr<Settings[]> settings;  // Config::settings sets
   RateLimit challenges, resets;
   std::uint32_t held = 0;               // buffers in all queues
   std::uint32_t out_of_order_held = 0;  // of these, in reassembly
@@ -62,12 +66,12 @@ struct Core {
   }
   bool admits(std::uint32_t own) const { return !tight() || (held < config.held_buffers_max && own < few()); }
   static constexpr std::uint32_t few_buffers = 16;
-  std::uint32_t receive_limit() const {
-    return pressed() ? std::min(config.receive_limit, few_buffers * buffer_charge) : config.receive_limit;
+  std::uint32_t receive_limit(const Settings& own) const {
+    return pressed() ? std::min(own.receive_limit, few_buffers * buffer_charge) : own.receive_limit;
   }
-  std::uint32_t send_limit() const {
-    if (tight()) return std::min(config.send_limit, few() * 1024);
-    return pressed() ? config.send_limit / 8 : config.send_limit;
+  std::uint32_t send_limit(const Settings& own) const {
+    if (tight()) return std::min(own.send_limit, few() * 1024);
+    return pressed() ? own.send_limit / 8 : own.send_limit;
   }
 };
 

@@ -33,10 +33,11 @@ void deliver_in_order(Tcb& t, Chain data, Core& core, Nanos now) {
   t.bytes_received += size;
   t.events |= event_readable;
   t.unacked_bytes += size;
-  if (t.unacked_bytes >= 2u * t.rcv_mss) {
+  const Nanos delay = core.settings[t.settings].delayed_ack;
+  if (t.unacked_bytes >= 2u * t.rcv_mss || delay == Nanos{}) {
     t.acknowledge_now();
   } else if (t.ack_at == Nanos::never()) {
-    t.ack_at = now + core.config.delayed_ack;
+    t.ack_at = now + delay;
   }
 }
 
@@ -75,7 +76,7 @@ void keep_out_of_order(Tcb& t, Seq begin, Chain data, Core& core) {
 
 void deliver(Tcb& t, const Segment& s, Packet packet, std::uint32_t skip, std::uint32_t size, Core& core, Nanos now) {
   const bool admitted = core.admits(own_buffers(t));
-  if (!admitted || charge(t) >= 2 * core.config.receive_limit) {
+  if (!admitted || charge(t) >= 2 * core.settings[t.settings].receive_limit) {
     core.counters.add(admitted ? Counter::drop_tcp_charge : Counter::drop_tcp_held);
     t.acknowledge_now();
     return;
@@ -89,7 +90,7 @@ void deliver(Tcb& t, const Segment& s, Packet packet, std::uint32_t skip, std::u
 }
 
 std::uint32_t window_to_offer(const Tcb& t, const Core& core) {
-  const std::uint32_t offered = t.window(), used = charge(t), limit = core.receive_limit();
+  const std::uint32_t offered = t.window(), used = charge(t), limit = core.receive_limit(core.settings[t.settings]);
   if (used >= limit) return offered;
   // As many bytes as would fill the free charge with segments of the size that the peer sends.
   const std::uint64_t room = std::uint64_t{limit - used} * t.rcv_mss / buffer_charge;
@@ -113,7 +114,7 @@ void consumed(Tcb& t, std::uint32_t bytes, Core& core) {
   // Tell the peer when the window grew by much, or had been nearly shut.
   const std::uint32_t offered = t.window(), now_offered = window_to_offer(t, core);
   const std::uint32_t gain = now_offered - offered;
-  if (gain >= std::max<std::uint32_t>(2u * t.rcv_mss, core.receive_limit() / 4) ||
+  if (gain >= std::max<std::uint32_t>(2u * t.rcv_mss, core.receive_limit(core.settings[t.settings]) / 4) ||
       (offered < 2u * t.rcv_mss && gain >= t.rcv_mss))
     t.acknowledge_now();
 }

@@ -24,8 +24,8 @@ void process_ack(Tcb& t, const Segment& s, Core& core, Nanos now);
 // deliver.cc: the payload of an acceptable segment, in order or not. `skip` bytes at its front are old, `size` are new.
 void deliver(Tcb& t, const Segment& s, Packet packet, std::uint32_t skip, std::uint32_t size, Core& core, Nanos now);
 // The window in a SYN, which is never scaled.
-inline std::uint16_t syn_window(const Config& c) {
-  return static_cast<std::uint16_t>(std::min(c.receive_limit / 2, 65535u));
+inline std::uint16_t syn_window(const Settings& own) {
+  return static_cast<std::uint16_t>(std::min(own.receive_limit / 2, 65535u));
 }
 std::uint32_t window_to_offer(const Tcb& t, const Core& core);  // bytes from RCV.NXT on
 void consumed(Tcb& t, std::uint32_t bytes, Core& core);

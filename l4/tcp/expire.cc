@@ -47,7 +47,7 @@ Verdict timer_fired(Tcb& t, Core& core, Nanos now) {
     t.back_off = static_cast<std::uint8_t>(std::min(t.back_off + 1, 16));
     return Verdict::kept;
   }
-  if (timer != Timer::probe && now - t.progress_at >= core.config.user_timeout) return give_up(t, core);
+  if (timer != Timer::probe && now - t.progress_at >= core.settings[t.settings].user_timeout) return give_up(t, core);
   if (timer == Timer::persist) {
     if (t.board.empty()) {
       if (t.snd_wnd) t.force_send = true;
@@ -77,8 +77,9 @@ Verdict idle_fired(Tcb& t, Core& core, Nanos now) {
     close(t, 0, core);
     return Verdict::closed;
   }
-  if (core.config.keepalive_probes == 0) return Verdict::kept;
-  if (t.keepalives >= core.config.keepalive_probes) return give_up(t, core);
+  const Settings& own = core.settings[t.settings];
+  if (own.keepalive_probes == 0) return Verdict::kept;
+  if (t.keepalives >= own.keepalive_probes) return give_up(t, core);
   ++t.keepalives;
   if (t.board.empty()) {  // otherwise retransmission finds out
     t.probe_due = true;
@@ -86,7 +87,7 @@ Verdict idle_fired(Tcb& t, Core& core, Nanos now) {
   } else {
     t.keepalives = 0;
   }
-  t.idle_at = now + core.config.keepalive_interval;
+  t.idle_at = now + own.keepalive_interval;
   return Verdict::kept;
 }
 
@@ -143,7 +144,8 @@ void restart_keepalive(Tcb& t, const Core& core, Nanos now) {
   t.keepalives = 0;
   t.heard_at = now;
   if (t.state == State::fin_wait_2 && t.released) return;
-  t.idle_at = core.config.keepalive_probes ? now + core.config.keepalive_idle : Nanos::never();
+  const Settings& own = core.settings[t.settings];
+  t.idle_at = own.keepalive_probes ? now + own.keepalive_idle : Nanos::never();
 }
 
 void close(Tcb& t, std::uint16_t event, Core& core) {
@@ -165,10 +167,10 @@ void close(Tcb& t, std::uint16_t event, Core& core) {
 
 void accept_options(Tcb& t, const Options& options, const Core& core, Nanos now) {
   const Config& c = core.config;
-  t.mss = std::clamp<std::uint16_t>(options.has_mss ? options.mss : 536, 48, c.mss_max);
+  t.mss = std::clamp<std::uint16_t>(options.has_mss ? options.mss : 536, 48, core.settings[t.settings].mss_max);
   t.sack = c.sack && options.sack_permitted;
   t.timestamps = c.timestamps && options.has_timestamps;
-  t.snd_scale = options.has_window_scale ? options.window_scale : 0;
+  t.snd_scale = c.window_scaling && options.has_window_scale ? options.window_scale : 0;
   if (!options.has_window_scale) t.rcv_scale = 0;
   if (t.timestamps) {
     t.ts_recent = options.ts_value;

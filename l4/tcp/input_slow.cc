@@ -53,7 +53,7 @@ Verdict syn_sent(Tcb& t, const Segment& s, Core& core, Nanos now) {
   // Fourth: the SYN bit. Data and FIN that come with it are left to the peer's retransmission.
   if (!s.has(flag_syn)) return Verdict::kept;
   t.rcv_nxt = s.seq + 1;
-  t.rcv_edge = t.rcv_nxt + syn_window(core.config);  // what our SYN offered
+  t.rcv_edge = t.rcv_nxt + syn_window(core.settings[t.settings]);  // what our SYN offered
   t.last_ack_sent = t.rcv_nxt;
   accept_options(t, s.options, core, now);
   if (s.has(flag_ack)) {

@@ -202,9 +202,9 @@ void Stack::Machine::release(Tcb& t, Nanos now) {
   settle(t);
 }
 
-std::uint8_t Stack::Machine::receive_scale() const {
+std::uint8_t Stack::Machine::receive_scale(SettingsId settings) const {
   std::uint8_t scale = 0;
-  while (scale < 14 && (65535u << scale) < core.config.receive_limit) ++scale;
+  while (scale < 14 && (65535u << scale) < core.settings[settings].receive_limit) ++scale;
   return scale;
 }
 

@@ -83,7 +83,7 @@ struct Stack::Machine {
   const Tcb* find(ConnId id) const { return const_cast<Machine*>(this)->find(id); }
   std::uint32_t lookup(const Key& key, std::uint64_t hash);
   std::uint32_t index_of(const Tcb& t) const { return connections.index_of(&t); }
-  std::uint8_t receive_scale() const;
+  std::uint8_t receive_scale(SettingsId settings) const;
 
   Core core;
   Pool<Tcb> connections;

@@ -74,13 +74,14 @@ bool send_handshake(Sender& s) {
   Header h;
   h.seq = t.snd_una;
   h.flags = flag_syn;
-  h.window = syn_window(c);
+  const Settings& own = s.core.settings[t.settings];
+  h.window = syn_window(own);
   h.has_mss = true;
-  h.mss = static_cast<std::uint16_t>(std::min<std::uint32_t>(c.mss_max, s.path.mtu - ip_header_size(t.key) - 20));
+  h.mss = static_cast<std::uint16_t>(std::min<std::uint32_t>(own.mss_max, s.path.mtu - ip_header_size(t.key) - 20));
   h.sack_permitted = reply ? t.sack : c.sack;
   h.has_timestamps = reply ? t.timestamps : c.timestamps;
   h.ts_value = t.ts_now(s.now);
-  h.has_window_scale = t.rcv_scale > 0;
+  h.has_window_scale = t.rcv_scale > 0 || (!reply && c.window_scaling);
   h.window_scale = t.rcv_scale;
   if (reply) {
     h.flags |= flag_ack;
@@ -144,6 +145,12 @@ std::uint32_t allowance(Sender& s, bool& fin, bool& blocked_by_window) {
       blocked_by_window = true;
       return 0;
     }
+  }
+  if (const Settings& own = s.core.settings[t.settings]; (own.nagle || own.cork) && size == unsent && !fin)
+      [[unlikely]] {
+    const std::uint32_t small = size % s.mss;
+    if (small && !t.force_send && (own.cork || t.board.has_small(s.core.records, s.mss))) size -= small;
+    if (size == 0) return 0;
   }
   const std::uint32_t flying = t.board.in_flight(), cwnd = t.congestion.cwnd();
   const std::uint32_t extra =

@@ -49,6 +49,10 @@ void Stack::Machine::input_listen(const Key& key, std::uint64_t key_hash, const 
     core.counters.add(Counter::drop_tcp_no_listener);
     return answer_nobody(key, s, now);
   }
+  if (listeners.full(*listener)) {
+    core.counters.add(Counter::tcp_connections_full);
+    return;
+  }
   if (handshakes.left() == 0) {
     if (oldest_handshake == no_slot) return;
     core.counters.add(Counter::tcp_handshakes_evicted);
@@ -71,9 +75,10 @@ void Stack::Machine::input_listen(const Key& key, std::uint64_t key_hash, const 
   h.timestamps = core.config.timestamps && s.options.has_timestamps;
   h.ts_recent = s.options.ts_value;
   h.sack = core.config.sack && s.options.sack_permitted;
-  h.scaled = s.options.has_window_scale;
+  h.scaled = core.config.window_scaling && s.options.has_window_scale;
   h.snd_scale = s.options.window_scale;
-  h.rcv_scale = h.scaled ? receive_scale() : 0;
+  h.settings = listeners.settings(*listener);
+  h.rcv_scale = h.scaled ? receive_scale(h.settings) : 0;
   h.mss = s.options.has_mss ? s.options.mss : 536;
   h.began = now;
   h.previous = newest_handshake;
@@ -89,9 +94,9 @@ void Stack::Machine::answer_handshake(const Handshake& h, Nanos now) {
   r.header.seq = h.iss;
   r.header.ack = h.irs + 1;
   r.header.flags = flag_syn | flag_ack;
-  r.header.window = syn_window(core.config);
+  r.header.window = syn_window(core.settings[h.settings]);
   r.header.has_mss = true;
-  r.header.mss = core.config.mss_max;
+  r.header.mss = core.settings[h.settings].mss_max;
   r.header.sack_permitted = h.sack;
   r.header.has_timestamps = h.timestamps;
   r.header.ts_value = ts_at(h.ts_offset, now);
@@ -145,7 +150,7 @@ void Stack::Machine::input_handshake(std::uint32_t index, const Segment& s, Pack
     r.header.seq = h.iss + 1;
     r.header.ack = h.irs + 1;
     r.header.flags = flag_ack;
-    r.header.window = syn_window(core.config);
+    r.header.window = syn_window(core.settings[h.settings]);
     return reply(r);
   }
   if (!s.has(flag_ack)) return;
@@ -154,11 +159,11 @@ void Stack::Machine::input_handshake(std::uint32_t index, const Segment& s, Pack
     core.counters.add(Counter::drop_tcp_paws);
     return;
   }
-  if (offset < 0 || offset > syn_window(core.config)) {
+  if (offset < 0 || offset > syn_window(core.settings[h.settings])) {
     core.counters.add(Counter::drop_tcp_out_of_window);
     return;
   }
-  if (connections.full()) {
+  if (connections.full() || listeners.full(h.listener)) {
     core.counters.add(Counter::tcp_connections_full);  // the peer sends again; the entry waits for its time
     return;
   }
@@ -177,7 +182,8 @@ void Stack::Machine::input_handshake(std::uint32_t index, const Segment& s, Pack
   t->snd_nxt = entry.iss + 1;
   t->queue.start(t->snd_nxt);
   t->rcv_nxt = entry.irs + 1;
-  t->rcv_edge = t->rcv_nxt + syn_window(core.config);
+  t->settings = entry.settings;
+  t->rcv_edge = t->rcv_nxt + syn_window(core.settings[entry.settings]);
   t->last_ack_sent = t->rcv_nxt;
   t->ts_offset = entry.ts_offset;
   t->rcv_scale = entry.rcv_scale;

@@ -128,7 +128,8 @@ std::expected<ConnId, ConnectError> Stack::Machine::connect(const ConnectSpec& s
   t->snd_nxt = iss + 1;
   t->queue.start(t->snd_nxt);
   t->ts_offset = timestamp_offset(key);
-  t->rcv_scale = receive_scale();
+  t->settings = spec.settings;
+  t->rcv_scale = core.config.window_scaling ? receive_scale(spec.settings) : 0;
   t->handshake_due = true;
   t->idle_at = now + (spec.timeout > Nanos{} ? spec.timeout : c.connect_timeout);
   settle(*t);

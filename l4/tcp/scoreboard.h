@@ -44,6 +44,12 @@ class Scoreboard {
   bool empty() const { return head_ == no_slot; }
   std::uint32_t head() const { return head_; }
   std::uint32_t tail() const { return tail_; }
+  // Whether something less than whole segments is in flight (for Nagle's rule alone: it walks the list).
+  bool has_small(const Records& records, std::uint32_t segment) const {
+    for (std::uint32_t i = head_; i != no_slot; i = records[i].next)
+      if (static_cast<std::uint32_t>(records[i].end - records[i].begin) % segment) return true;
+    return false;
+  }
 
   // A new range was sent, behind all others. False when no record is free (nothing may be sent then).
   bool sent(Records& records, Seq begin, Seq end, Nanos now);

@@ -45,7 +45,7 @@ void Stack::consumed(ConnId id, std::uint32_t bytes, Nanos now) {
 std::uint32_t Stack::send_room(ConnId id) {
   Tcb* t = machine_->find(id);
   if (!t || t->state == State::closed || t->fin_queued) return 0;
-  const std::uint32_t limit = machine_->core.send_limit();
+  const std::uint32_t limit = machine_->core.send_limit(machine_->core.settings[t->settings]);
   const std::uint32_t room = limit > t->queue.size() ? limit - t->queue.size() : 0;
   if (room >= limit / 4) return room;
   t->wants_room = true;
@@ -79,6 +79,20 @@ void Stack::abort(ConnId id, Nanos now) {
 
 void Stack::release(ConnId id, Nanos now) {
   if (Tcb* t = machine_->find(id)) machine_->release(*t, now);
+}
+
+Settings& Stack::settings(SettingsId id) {
+  CHECK(id < machine_->core.config.settings);
+  return machine_->core.settings[id];
+}
+
+void Stack::use(ConnId id, SettingsId settings, Nanos now) {
+  CHECK(settings < machine_->core.config.settings);
+  Tcb* t = machine_->find(id);
+  if (!t || t->state == State::closed) return;
+  t->settings = settings;
+  if (t->synchronized()) restart_keepalive(*t, machine_->core, now);
+  machine_->settle(*t);
 }
 
 std::uint64_t& Stack::user(ConnId id) {

@@ -53,6 +53,7 @@ struct ConnectSpec {
   bool transparent = false;      // local is not an address of ours (the client's own): ports from 1024 up may be chosen
   Nanos timeout{};               // zero: Config::connect_timeout
   std::uint64_t user = 0;
+  SettingsId settings = 0;
 };
 enum class ConnectError : std::uint8_t { pool_full, no_source, no_port, in_use };
 
@@ -102,6 +103,11 @@ class Stack {
   // l7 forgets the connection; the id is stale at once. Bytes that were received and not taken make it a reset (RFC
   // 2525 2.17); else a FIN goes out behind what is queued, if it has not yet, and TCP finishes alone.
   void release(ConnId id, Nanos now);
+
+  // The sets of what connections may differ in, 0 to Config::settings - 1. A change counts at once for those that use
+  // it, but keepalive's from the next segment or use() on.
+  Settings& settings(SettingsId id);
+  void use(ConnId id, SettingsId settings, Nanos now);
 
   // l7's own handle. Only while the id is valid; a stale id gets a scratch word.
   std::uint64_t& user(ConnId id);

@@ -92,7 +92,7 @@ struct alignas(64) Tcb {
   Seq rack_end;
   std::uint8_t reorder_steps = 1;  // reo_wnd_mult
   std::uint8_t keepalives = 0;     // unanswered
-  std::uint16_t ip_id = 0;
+  SettingsId settings = 0;         // index into Core::settings
   Seq dsack_begin, dsack_end;
   std::uint32_t retransmit_ts = 0;  // TSval of the first retransmission of an episode (Eifel, RFC 3522)
 
