@@ -56,6 +56,8 @@ int Shim::start_connect(Socket& s, const Endpoint& to) {
   const int tries = s.options.syn_count ? s.options.syn_count : options.syn_retries;
   spec.timeout = Nanos{1'000'000'000} * ((std::int64_t{2} << tries) - 1);
   spec.user = s.serial;
+  spec.settings = s.settings();
+  apply_options(s);
   const auto id = stack->connect(spec, now);
   if (!id) {
     switch (id.error()) {
@@ -71,7 +73,6 @@ int Shim::start_connect(Socket& s, const Endpoint& to) {
   s.remote = target;
   s.error = s.soft_error = 0;
   s.traffic = {};
-  apply_options(s);
   return 0;
 }
 

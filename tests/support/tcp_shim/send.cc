@@ -60,6 +60,10 @@ ssize_t Shim::send(Call& call, Socket& s, const iovec* from, std::size_t count, 
   while (s.open && s.connecting)
     if (const int why = s.error ? EPIPE : call.sleep(deadline)) return stop(why == ETIMEDOUT ? EAGAIN : why);
   if (!s.open) return stop(EPIPE);
+  if (s.more != static_cast<bool>(flags & MSG_MORE)) {
+    s.more = !s.more;
+    apply_options(s);
+  }
   while (true) {
     if (s.closed) return stop(EBADF);
     if (s.error || s.shut_write || !s.open) return stop(EPIPE);

@@ -41,6 +41,8 @@ tcp::Config config_of(const Options& o) {
   c.initial_window_segments = o.initial_window;
   c.timestamps = o.timestamps;
   c.sack = o.sack;
+  c.window_scaling = o.window_scaling;
+  c.settings = Socket::settings_max;
   Rng rng{o.seed};
   for (auto& byte : c.secret) byte = static_cast<std::uint8_t>(rng.below(256));
   const auto add = [&](const IpAddress& address) { c.sources[c.source_count++] = {address, o.port_low, o.port_high}; };
@@ -117,6 +119,17 @@ std::optional<tcp::ListenerId> Shim::find(const IpAddress& destination, std::uin
   }
   if (!best) return {};
   return best->serial;
+}
+
+tcp::SettingsId Shim::settings(tcp::ListenerId id) const {
+  const SocketPtr s = by_serial(id);
+  return s ? s->settings() : tcp::SettingsId{0};
+}
+
+// As Linux: a backlog of n lets n + 1 wait.
+bool Shim::full(tcp::ListenerId id) const {
+  const SocketPtr s = by_serial(id);
+  return s && s->accepted.size() > s->backlog;
 }
 
 // TCP is done with it: what can still be asked of it moves into the socket.

@@ -96,7 +96,10 @@ class Shim {
   void changed();  // pump(), and the sleepers are to look again when the call is over
   void on_event(const tcp::Event& event);
   void end(Socket& s, int error);  // TCP is done with it
-  std::optional<tcp::ListenerId> find(const IpAddress& destination, std::uint16_t port, PortId) const;  // of SYNs
+  // Of SYNs; the face of l4/tcp/listening.h.
+  std::optional<tcp::ListenerId> find(const IpAddress& destination, std::uint16_t port, PortId) const;
+  tcp::SettingsId settings(tcp::ListenerId id) const;
+  bool full(tcp::ListenerId id) const;
   SocketPtr by_serial(std::uint64_t serial) const;
   tcp::Info info(const Socket& s) const;
   std::uint32_t readable(const Socket& s) const;  // bytes

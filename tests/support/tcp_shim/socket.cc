@@ -80,6 +80,7 @@ int Shim::listen(Socket& s, int backlog) {
   if (s.listening) return 0;
   if (s.bound ? conflicts(s, s.local) : !autobind(s)) return fail(EADDRINUSE);
   s.listening = true;
+  apply_options(s);
   s.shut_read = s.shut_write = s.done = false;
   return 0;
 }

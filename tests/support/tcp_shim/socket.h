@@ -27,7 +27,8 @@ struct SocketOptions {
   int rcvbuf = 0, sndbuf = 0, rcvlowat = 1;
   linger lingers{};
   bool reuse_address = false, reuse_port = false, keepalive = false, v6_only = false;
-  bool no_delay = false, cork = false, quick_ack = true;
+  bool no_delay = false, cork = false;
+  int quick_ack = -1;  // -1: not said
   int max_segment = 0, keep_idle = 7200, keep_interval = 75, keep_count = 9;
   unsigned user_timeout_ms = 0;
   int syn_count = 0, linger2 = 0;
@@ -47,6 +48,9 @@ struct Socket final : File {
   enum class Phase : std::uint8_t { unconnected, connecting, connected };
 
   Socket(std::uint32_t number, int family) : File(true), serial(number), domain(family) {}
+  // Which of the stack's sets is its own: by turns, because a closed socket's connection lives on for a while.
+  tcp::SettingsId settings() const { return static_cast<tcp::SettingsId>(1 + serial % (settings_max - 1)); }
+  static constexpr tcp::SettingsId settings_max = 4096;
 
   const std::uint32_t serial;  // also the ListenerId, and Stack's `user`
   const int domain;
@@ -69,6 +73,7 @@ struct Socket final : File {
   tcp::State state_at_end = tcp::State::closed;
   Traffic traffic;
   std::uint64_t activity = 1;  // wake-ups so far: what edge-triggered epoll counts
+  bool more = false;           // the last send said MSG_MORE
   bool no_space = false;       // somebody was told that there is no room to send
   SocketOptions options;
 };

@@ -59,7 +59,7 @@ int set_tcp(Socket& s, int name, int value) {
   switch (name) {
     case TCP_NODELAY: o.no_delay = value; return 0;
     case TCP_CORK: o.cork = value; return 0;
-    case TCP_QUICKACK: o.quick_ack = value; return 0;
+    case TCP_QUICKACK: o.quick_ack = value != 0; return 0;
     case TCP_MAXSEG: return value == 0 ? (o.max_segment = 0) : set_within(o.max_segment, value, 88, 32767);
     case TCP_KEEPIDLE: return set_within(o.keep_idle, value, 1, 32767);
     case TCP_KEEPINTVL: return set_within(o.keep_interval, value, 1, 32767);
@@ -123,7 +123,7 @@ int get_tcp(const Shim& t, const Socket& s, int name, int& out) {
   switch (name) {
     case TCP_NODELAY: out = o.no_delay; return 0;
     case TCP_CORK: out = o.cork; return 0;
-    case TCP_QUICKACK: out = o.quick_ack; return 0;
+    case TCP_QUICKACK: out = o.quick_ack != 0; return 0;
     case TCP_MAXSEG: out = max_segment(t, s); return 0;
     case TCP_KEEPIDLE: out = o.keep_idle; return 0;
     case TCP_KEEPINTVL: out = o.keep_interval; return 0;
@@ -188,7 +188,22 @@ int get_option(Shim& t, Socket& s, int level, int name, void* value, socklen_t* 
 
 }  // namespace
 
-void Shim::apply_options(Socket&) {}
+void Shim::apply_options(Socket& s) {
+  const SocketOptions& o = s.options;
+  tcp::Settings& to = stack->settings(s.settings());
+  to = stack->settings(0);
+  to.receive_limit = static_cast<std::uint32_t>(o.rcvbuf);
+  to.send_limit = static_cast<std::uint32_t>(o.sndbuf);
+  if (o.max_segment) to.mss_max = static_cast<std::uint16_t>(std::min<int>(o.max_segment, to.mss_max));
+  to.keepalive_probes = static_cast<std::uint8_t>(o.keepalive ? o.keep_count : 0);
+  to.keepalive_idle = Nanos{1'000'000'000} * o.keep_idle;
+  to.keepalive_interval = Nanos{1'000'000'000} * o.keep_interval;
+  if (o.user_timeout_ms) to.user_timeout = Nanos{1'000'000} * o.user_timeout_ms;
+  to.nagle = !o.no_delay;
+  to.cork = o.cork || s.more;
+  if (o.quick_ack == 1) to.delayed_ack = {};
+  if (s.open) stack->use(s.id, s.settings(), now);
+}
 
 }  // namespace sluice::shim
 
