@@ -9,6 +9,8 @@ namespace sluice::mgmt {
 template <typename V>
 void visit_impairment(V& v, Impairment& i) {
   v.number("loss_ppm", i.loss_ppm, 0, 1'000'000, "frames lost, in parts per million");
+  v.number("burst_ppm", i.burst_ppm, 0, 1'000'000, "frames with which a burst of losses begins");
+  v.number("burst_end_ppm", i.burst_end_ppm, 1, 1'000'000, "lost frames with which it ends");
   v.number("duplicate_ppm", i.duplicate_ppm, 0, 1'000'000, "frames that come twice");
   v.number("corrupt_ppm", i.corrupt_ppm, 0, 1'000'000, "frames with one bit flipped");
   v.number("reorder_ppm", i.reorder_ppm, 0, 1'000'000, "frames held back, so that later ones overtake them");
@@ -16,7 +18,8 @@ void visit_impairment(V& v, Impairment& i) {
   v.duration("delay", i.delay, "of every frame");
   v.duration("jitter", i.jitter, "added to the delay, uniform from 0 to this");
   v.number("rate_bps", i.rate_bps, 0, 1'000'000'000'000, "bits a second; 0 is no limit");
-  v.number("queue_frames", i.queue_frames, 1, 100'000, "frames that may wait; more are lost");
+  v.number("queue_frames", i.queue_frames, 1, 100'000, "frames that may wait for the line; more are lost");
+  v.number("mark_frames", i.mark_frames, 0, 100'000, "frames that wait from which on ECN is marked; 0 is never");
 }
 
 template <typename V>

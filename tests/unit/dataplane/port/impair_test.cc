@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "dataplane/packet/checksum.h"
 #include "dataplane/port/memory_port.h"
 
 namespace sluice {
@@ -101,6 +102,65 @@ TEST_F(ImpairTest, ARateSpacesFramesAndAFullQueueLosesThem) {
   for (std::size_t i = 1; i < out.size(); ++i) EXPECT_EQ(out[i].second - out[i - 1].second, 2_ms);
   EXPECT_NEAR(static_cast<double>(out.size()), 205, 6);
   EXPECT_EQ(out.size() + stats.overflowed, 400u);
+}
+
+TEST_F(ImpairTest, TheQueueIsWhatWaitsForTheLineNotWhatIsOnItsWay) {
+  // A frame takes the line 1 ms, one comes each millisecond, and the way is 100 ms long: nothing ever waits.
+  ImpairStats stats;
+  const auto out = run({.delay = 100_ms, .rate_bps = 800'000, .queue_frames = 2}, 400, 1, &stats);
+  ASSERT_EQ(out.size(), 400u);
+  EXPECT_EQ(stats.overflowed, 0u);
+  for (std::uint32_t i = 0; i < 400; ++i) EXPECT_EQ(out[i].second, 1_ms * i + 101_ms);
+}
+
+TEST_F(ImpairTest, LosesInBurstsByTheModelOfGilbertAndElliott) {
+  ImpairStats stats;
+  const auto out = run({.burst_ppm = 20'000, .burst_end_ppm = 200'000}, 3000, 5, &stats);
+  EXPECT_EQ(out.size() + stats.lost, 3000u);
+  EXPECT_EQ(stats.lost, stats.burst_lost);
+  std::uint32_t bursts = 0, expected = 0;
+  for (const auto& [number, at] : out) {
+    bursts += number != expected;
+    expected = number + 1;
+  }
+  // One good frame in 50 begins a burst, whose length is 1 + 5 on average.
+  EXPECT_NEAR(bursts, 54, 18);
+  EXPECT_NEAR(static_cast<double>(stats.lost) / bursts, 6, 2);
+}
+
+TEST_F(ImpairTest, MarksCapableFramesWhenTheQueueIsLong) {
+  auto memory = std::make_unique<MemoryPort>(PortCaps{}, buffers);
+  MemoryPort& far = *memory;
+  Impaired port{std::move(memory), {.receive = {}, .transmit = {.rate_bps = 8'000'000, .mark_frames = 3}, .seed = 1}};
+  // Ethernet and an IPv4 header: ECT(0), then the same from a transport that cannot be told; then IPv6, ECT(1).
+  std::vector<std::uint8_t> four(54, 0), six(54, 0);
+  four[12] = 0x08;
+  const std::uint8_t header[] = {0x45, 0x02, 0, 40, 0, 1, 0, 0, 64, 6, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2};
+  std::copy(std::begin(header), std::end(header), four.begin() + 14);
+  const Be16 sum = checksum(add_bytes(0, ByteView{four}.subspan(14, 20)));
+  std::memcpy(&four[24], &sum, 2);
+  std::vector<std::uint8_t> deaf = four;
+  deaf[15] = 0;
+  six[12] = 0x86, six[13] = 0xdd, six[14] = 0x60, six[15] = 0x10;
+  for (int round = 0; round < 3; ++round)
+    for (const auto& bytes : {four, deaf, six}) {
+      Packet packet = buffers.make();
+      std::memcpy(rte_pktmbuf_append(packet.get(), static_cast<std::uint16_t>(bytes.size())), bytes.data(),
+                  bytes.size());
+      rte_mbuf* frame = packet.release();
+      EXPECT_EQ(port.transmit(0, {&frame, 1}, 0_ms), 1);
+    }
+  std::array<rte_mbuf*, 1> none;
+  port.receive(0, none, 1'000_ms);
+  for (int round = 0; round < 3; ++round) {
+    const auto a = far.collect_bytes(), b = far.collect_bytes(), c = far.collect_bytes();
+    ASSERT_TRUE(a && b && c);
+    EXPECT_EQ((*a)[15], round ? 0x03 : 0x02) << "three wait before the second round";
+    EXPECT_EQ(fold(add_bytes(0, ByteView{*a}.subspan(14, 20))), 0xffff) << "the header's checksum is right";
+    EXPECT_EQ(*b, deaf);
+    EXPECT_EQ((*c)[15], round ? 0x30 : 0x10);
+  }
+  EXPECT_EQ(port.transmitted().marked, 4u);
 }
 
 TEST_F(ImpairTest, TheReceivingSideIsImpairedOnItsOwn) {
