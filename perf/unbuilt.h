@@ -20,7 +20,6 @@ inline constexpr Unbuilt unbuilt[] = {
     {"l4", "nat_10k nat_1m dsr_1m ipip_1m gue_1m", no_such_mode},
     {"l4", "fullnat_10m", "sluice-bench keeps its tables, and the peer's, to what a small machine holds: 1 M flows"},
     {"maglev", "build_1000", no_such_scenario},
-    {"tcp", "connections bulk idle_bytes million", no_such_scenario},
     {"tls",
      "record_aes128gcm_64 record_aes128gcm_1400 record_aes128gcm_16384 record_aes256gcm_64 record_aes256gcm_1400 "
      "record_aes256gcm_16384 record_chacha20_64 record_chacha20_1400 record_chacha20_16384 record_two_workers bulk "

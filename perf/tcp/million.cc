@@ -1,0 +1,191 @@
+// A million connections held by one process: each opened by a handshake through the port and answered one request.
+// Their memory, by the definition of "per connection": the growth of the process (resident, hugepages among it) over
+// what it had before the proxy was made, so that pools which are touched at the start count too. Then requests and lone
+// data segments on connections taken at random, beside the same with a thousand connections on the same proxy.
+#include <malloc.h>
+#include <rte_cycles.h>
+
+#include <cstdio>
+
+#include "dataplane/base/rng.h"
+#include "l4/tcp/tcb.h"
+#include "perf/tcp/proxy.h"
+
+namespace sluice::perf {
+
+namespace {
+
+constexpr std::uint32_t at_once = 256, few = 1000;
+
+// Bytes of memory that this process holds.
+std::uint64_t memory_held() {
+  std::uint64_t sum = 0, value = 0;
+  char line[256];
+  std::FILE* file = std::fopen("/proc/self/smaps_rollup", "r");
+  if (!file) give_up("/proc/self/smaps_rollup cannot be read");
+  while (std::fgets(line, sizeof line, file))
+    for (const char* name : {"Rss: %lu", "Shared_Hugetlb: %lu", "Private_Hugetlb: %lu"})
+      if (std::sscanf(line, name, &value) == 1) sum += value * 1024;
+  std::fclose(file);
+  return sum;
+}
+
+Driven sum(const Driven& a, const Driven& b) {
+  return {a.turns + b.turns, a.busy_turns + b.busy_turns, a.busy_tsc + b.busy_tsc, a.total_tsc + b.total_tsc};
+}
+
+class Million {
+ public:
+  Million(Ground& ground, TcpWorld& world, Rig& rig) : ground_(ground), world_(world), rig_(rig) {}
+
+  // Opens clients up to `count`; each asks once.
+  Driven open_to(std::uint32_t count) {
+    const std::uint32_t until = count;
+    std::uint32_t in_flight = 0;
+    world_.done.clear();
+    const std::uint64_t answers = world_.answered() + (count - open_);
+    return run("open", [&] {
+      in_flight -= static_cast<std::uint32_t>(world_.done.size());
+      world_.done.clear();
+      for (; open_ < until && in_flight < at_once; ++in_flight) world_.open(open_++);
+      return world_.answered() == answers;
+    });
+  }
+  // So many requests on open connections taken at random.
+  Driven ask(std::uint64_t count) {
+    const std::uint64_t answers = world_.answered() + count;
+    std::uint64_t asked = 0;
+    const auto ask_one = [&] {
+      world_.ask(any_idle());
+      ++asked;
+    };
+    while (asked < std::min<std::uint64_t>(at_once, count)) ask_one();
+    return run("ask", [&] {
+      for (std::size_t n = world_.done.size(); n > 0 && asked < count; --n) ask_one();
+      world_.done.clear();
+      return world_.answered() == answers;
+    });
+  }
+  // Data segments alone: the first bytes of a request on connections taken at random. The rest follows, uncounted.
+  Driven part(std::uint64_t count) {
+    Driven all;
+    for (std::uint64_t sent = 0; sent < count; sent += at_once) {
+      std::vector<std::uint32_t> clients;
+      for (std::uint32_t i = 0; i < at_once; ++i) {
+        clients.push_back(any_idle());
+        world_.ask(clients.back(), true);
+      }
+      all = sum(all, until_quiet());
+      const std::uint64_t answers = world_.answered() + at_once;
+      for (const std::uint32_t client : clients) world_.ask(client);
+      run("part", [&] { return world_.answered() == answers; });
+      world_.done.clear();
+      until_quiet();
+    }
+    return all;
+  }
+  // Turns until one finds nothing to do.
+  Driven until_quiet() {
+    std::uint64_t turns = 0, busy = 0;
+    Driven driven;
+    while (turns < 4 || driven.busy_turns != busy) {
+      busy = driven.busy_turns;
+      rig_.turn(0, {}, driven);
+      world_.react(ground_.clock.now());
+      ++turns;
+    }
+    return driven;
+  }
+  std::uint32_t open() const { return open_; }
+
+ private:
+  template <typename Done>
+  Driven run(const char* what, Done&& done) {
+    return run_proxy(rig_, world_, ground_.clock, what, done);
+  }
+  std::uint32_t any_idle() {
+    for (;;)
+      if (const std::uint32_t client = rng_.below(open_); world_.idle(client)) return client;
+  }
+
+  Ground& ground_;
+  TcpWorld& world_;
+  Rig& rig_;
+  Rng rng_{1};
+  std::uint32_t open_ = 0;
+};
+
+// Cycles an operation, `samples` times.
+template <typename F>
+std::vector<double> cycles(Ground& ground, std::uint64_t count, F&& f) {
+  std::vector<double> out;
+  for (unsigned sample = 0; sample <= ground.options.samples(); ++sample) {
+    Driven driven;
+    on_workers(1, [&](std::uint16_t) { driven = f(); });
+    if (sample) out.push_back(static_cast<double>(driven.busy_tsc) / static_cast<double>(count));
+  }
+  return out;
+}
+
+}  // namespace
+
+void measure_million(Ground& ground) {
+  const std::uint32_t count = ground.options.pick(1'000'000u, 1'000'000u, 10'000u);
+  const auto work = ground.options.pick<std::uint64_t>(128 * at_once, 64 * at_once, 4 * at_once);
+  TcpWorld world{{.clients = count}, ground.buffers};
+  malloc_trim(0);
+  const std::uint64_t before = memory_held();
+  Rig rig{proxy_of(world, {.connections = count + 4096, .exchanges = 2048}), ground.buffers, ground.clock};
+  const std::uint64_t made = memory_held();
+  Million million{ground, world, rig};
+  million.open_to(1);  // alone, so that nothing is lost while neighbours are resolved
+  million.open_to(few);
+  ground.report.progress("tcp million: a thousand connections");
+  const auto few_requests = cycles(ground, work, [&] { return million.ask(work); });
+  const auto few_segments = cycles(ground, work, [&] { return million.part(work); });
+  ground.report.progress(fmt::format("tcp million: {} connections", count));
+  on_workers(1, [&](std::uint16_t) { million.open_to(count); });
+  million.until_quiet();
+  const std::uint64_t held = memory_held();
+  if (rig.pipeline().tcp().connection_count() < count)
+    give_up(fmt::format("tcp million: {} connections are left", rig.pipeline().tcp().connection_count()));
+  const auto many_requests = cycles(ground, work, [&] { return million.ask(work); });
+  const auto many_segments = cycles(ground, work, [&] { return million.part(work); });
+
+  ground.report.add({.scenario = "tcp",
+                     .name = "million",
+                     .params = Params{}.add("workers", 1),
+                     .unit = "connections",
+                     .samples = {static_cast<double>(count)},
+                     .result_hash = hash_text(world.result_hash())});
+  const auto mean = [count](std::uint64_t to, std::uint64_t from) {
+    return static_cast<double>(to - from) / static_cast<double>(count);
+  };
+  ground.report.add({.scenario = "tcp",
+                     .name = "idle_bytes",
+                     .params = Params{}
+                                   .add("connections", count)
+                                   .add("of_tcp_state", sizeof(tcp::Tcb))
+                                   .add("of_http_state", sizeof(Connection))
+                                   .add("grown_while_opening", mean(held, made))
+                                   .add("process", static_cast<double>(held)),
+                     .unit = "bytes/connection",
+                     .higher_is_better = false,
+                     .samples = {mean(held, before)}});
+  const auto compare = [&](const char* name, const char* unit, const std::vector<double>& many,
+                           const std::vector<double>& a_few, bool difference) {
+    Figure figure{.scenario = "tcp", .name = name, .unit = unit, .higher_is_better = false};
+    figure.params.add("connections", count)
+        .add("against", few)
+        .add("at_once", at_once)
+        .add("cycles", median(many))
+        .add("cycles_against", median(a_few));
+    const double base = median(a_few);
+    for (const double value : many) figure.samples.push_back(difference ? value - base : value / base);
+    ground.report.add(std::move(figure));
+  };
+  compare("million_request", "ratio", many_requests, few_requests, false);
+  compare("million_segment", "cycles more", many_segments, few_segments, true);
+}
+
+}  // namespace sluice::perf
