@@ -21,11 +21,6 @@ constexpr bool is_gauge(Figure figure) {
 
 std::string text_of(const Endpoint& endpoint) { return std::string{to_text(endpoint).view()}; }
 
-std::string suite_name(Suite suite) {
-  const SuiteInfo* info = find_suite(suite);
-  return info ? std::string{info->name} : "handshake";
-}
-
 const policy::Endpoint* find_endpoint(const Policy& policy, std::uint32_t id,
                                       const policy::EndpointGroup** group = nullptr) {
   for (const auto& candidate : policy.endpoints->groups) {
@@ -90,6 +85,11 @@ ObjectFigures Baselines::now(const Plane& plane, ObjectKind kind, std::uint32_t 
   return began == began_.end() ? sum : sum - began->second;
 }
 
+std::uint32_t open_connections(const WorkerSeat& worker) {
+  return static_cast<std::uint32_t>(worker.counters.get(Counter::http_client_connections) +
+                                    worker.counters.get(Counter::http_upstream_connections));
+}
+
 std::string name_of(const Policy& policy, ObjectKind kind, std::uint32_t id) {
   switch (kind) {
     case ObjectKind::listener:
@@ -120,9 +120,7 @@ Offset<fb::StatusReport> report_status(FlatBufferBuilder& out, const ReportSourc
     workers.push_back(
         fb::CreateWorkerStatus(out, static_cast<std::uint16_t>(i), static_cast<std::uint16_t>(seat.cpu),
                                seat.counters.get(Counter::busy_tsc), total,
-                               static_cast<std::uint32_t>(seat.counters.get(Counter::http_client_connections) +
-                                                          seat.counters.get(Counter::http_upstream_connections)),
-                               seat.pipeline->forwarder().flows().size(), buffers));
+                               open_connections(seat), seat.pipeline->forwarder().flows().size(), buffers));
   }
   std::vector<Offset<fb::PortStatus>> ports;
   for (const PortSeat& port : from.plane.ports()) {
@@ -262,65 +260,6 @@ Offset<fb::FlowsReport> report_flows(FlatBufferBuilder& out, const ReportSources
     } while (place != 0);
   }
   return fb::CreateFlowsReport(out, out.CreateVector(flows), total);
-}
-
-Offset<fb::ConnectionsReport> report_connections(FlatBufferBuilder& out, const ReportSources& from,
-                                                 const fb::Connections& request) {
-  struct Seen {
-    tcp::Info info;
-    Side side = Side::client;
-    std::uint32_t object = policy::no_id;
-    bool secure = false, known = false;
-    Nanos idle{};
-    std::string tls;
-  };
-  const Policy policy = from.publisher.current();
-  const bool all = !request.listener() || request.listener()->size() == 0;
-  std::vector<Offset<fb::ConnectionStatus>> connections;
-  std::uint64_t total = 0;
-  for (unsigned worker = 0; worker < from.plane.workers().size(); ++worker) {
-    for (std::uint32_t place = 0;;) {
-      std::vector<Seen> seen;
-      std::uint32_t next = 0;
-      const bool asked = from.plane.ask(worker, [&](Pipeline& pipeline, Nanos now) {
-        std::array<tcp::Info, 128> infos;
-        std::size_t count = 0;
-        next = pipeline.tcp().list(place, infos, count, now);
-        for (std::size_t i = 0; i < count; ++i) {
-          Seen one{.info = infos[i]};
-          if (const Connection* c = pipeline.exchanges().connection(infos[i].user)) {
-            one.known = true;
-            one.side = c->side;
-            one.object = c->object;
-            one.secure = c->secure;
-            one.idle = now - c->last_active;
-            if (c->secure) one.tls = suite_name(pipeline.tls().info(c->tls).suite);
-          }
-          seen.push_back(std::move(one));
-        }
-      });
-      if (!asked) break;
-      for (const Seen& one : seen) {
-        const std::string object =
-            !one.known
-                ? ""
-                : name_of(policy, one.side == Side::client ? ObjectKind::listener : ObjectKind::endpoint, one.object);
-        if (!all && (one.side != Side::client || object != request.listener()->string_view())) continue;
-        if (total++ >= request.limit()) continue;
-        connections.push_back(fb::CreateConnectionStatus(
-            out, static_cast<std::uint16_t>(worker),
-            out.CreateString(one.side == Side::client ? "listener" : "endpoint"), out.CreateString(object),
-            out.CreateString(text_of(one.info.local)), out.CreateString(text_of(one.info.remote)),
-            out.CreateString(std::string{tcp::to_text(one.info.state)}), out.CreateString(one.tls),
-            static_cast<std::uint64_t>(one.info.age.millis()), static_cast<std::uint64_t>(one.idle.millis()),
-            one.info.bytes_received, one.info.bytes_sent, one.info.cwnd,
-            static_cast<std::uint32_t>(one.info.rtt.micros()), one.info.retransmits));
-      }
-      if (next == 0) break;
-      place = next;
-    }
-  }
-  return fb::CreateConnectionsReport(out, out.CreateVector(connections), total);
 }
 
 void TraceStories::collect(Plane& plane) {

@@ -41,6 +41,9 @@ ObjectFigures sum_figures(const Plane& plane, policy::ObjectKind kind, std::uint
 // A worker's counter, or a gauge computed when it is asked for; summed over all workers.
 std::uint64_t sum_counter(const Plane& plane, Counter counter);
 
+// Client and upstream connections of a worker that HTTP holds: those that TCP alone still closes are not among them.
+std::uint32_t open_connections(const WorkerSeat& worker);
+
 // What a named object is called, from the running policy.
 std::string name_of(const Policy& policy, policy::ObjectKind kind, std::uint32_t id);
 

@@ -35,7 +35,8 @@ class Pool {
       : slots_(static_cast<Slot*>(::operator new(sizeof(Slot) * capacity, std::align_val_t{alignof(Slot)}))),
         state_(new State[capacity]),
         capacity_(capacity) {
-    for (std::uint32_t i = 0; i < capacity; ++i) state_[i] = {0, i + 1 < capacity ? i + 1 : Handle<T>::none};
+    // From generation 2 on: a handle of 0 bits, which nobody was given, never finds a slot.
+    for (std::uint32_t i = 0; i < capacity; ++i) state_[i] = {2, i + 1 < capacity ? i + 1 : Handle<T>::none};
     if (capacity == 0) free_ = Handle<T>::none;
   }
   ~Pool() {

@@ -34,15 +34,18 @@ struct Info {
   std::uint16_t network = 0;
   State state = State::closed;
   Limit limited_by = Limit::nothing;
-  bool passive = false, timestamps = false, sack = false, in_recovery = false, released = false;
+  bool passive = false, timestamps = false, sack = false, ecn = false;
+  bool in_recovery = false, reordering = false, released = false;
   std::uint8_t send_scale = 0, receive_scale = 0;
-  std::uint16_t mss = 0;
-  std::uint32_t cwnd = 0, ssthresh = 0, in_flight = 0;                // bytes
+  std::uint16_t mss = 0, receive_mss = 0, path_mtu = 0;
+  std::uint32_t cwnd = 0, ssthresh = 0;                               // bytes; ssthresh 0: never set
+  std::uint32_t in_flight = 0, lost = 0, sacked = 0;                  // bytes
   std::uint32_t peer_window = 0, our_window = 0;                      // bytes
   std::uint32_t send_queue = 0, receive_queue = 0, out_of_order = 0;  // bytes
   Nanos rtt{}, rtt_variance{}, rtt_min{}, rto{}, reordering_window{}, age{};
   std::uint64_t bytes_sent = 0, bytes_acknowledged = 0, bytes_received = 0;
-  std::uint64_t delivery_rate = 0;              // bytes/s, smoothed
+  std::uint64_t delivery_rate = 0;              // bytes/s
+  std::uint64_t pacing_rate = 0;                // bytes/s; 0: not paced
   std::uint32_t retransmits = 0, timeouts = 0;  // segments, RTOs
 };
 

@@ -228,9 +228,13 @@ void Stack::Machine::describe(const Tcb& t, Info& out, Nanos now) const {
   out.send_scale = t.snd_scale;
   out.receive_scale = t.rcv_scale;
   out.mss = t.mss;
+  out.receive_mss = t.rcv_mss;
   out.cwnd = t.congestion.cwnd();
-  out.ssthresh = t.congestion.ssthresh();
+  out.ssthresh = t.congestion.ssthresh() < Congestion::cwnd_max ? t.congestion.ssthresh() : 0;
   out.in_flight = t.board.in_flight();
+  out.lost = t.board.lost();
+  out.sacked = t.board.sacked();
+  out.reordering = t.reordering_seen;
   out.peer_window = t.snd_wnd;
   out.our_window = t.window();
   out.send_queue = t.queue.size();

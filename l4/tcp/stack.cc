@@ -152,7 +152,8 @@ std::uint32_t Stack::list(std::uint32_t from, std::span<Info> out, std::size_t& 
   Pool<Tcb>& pool = machine_->connections;
   count = 0;
   std::uint32_t i = from;
-  for (; i < pool.capacity() && count < out.size(); ++i)
+  const std::uint32_t end = std::min(pool.capacity(), from + looked_at_max);
+  for (; i < end && count < out.size(); ++i)
     if (pool.live(i) && pool[i].state != State::closed) machine_->describe(pool[i], out[count++], now);
   return i < pool.capacity() ? i : 0;
 }

@@ -130,7 +130,9 @@ class Stack {
   Nanos expire(Nanos now);
 
   // For management, called on the worker: copies the state of one connection, or of the live ones from pool index
-  // `from` on, into out; returns the index to go on from, or 0 at the end.
+  // `from` on, into out; returns the index to go on from, or 0 at the end. A call looks at looked_at_max places at
+  // most, so that a large pool makes no long turn: `count` may be 0 before the end.
+  static constexpr std::uint32_t looked_at_max = 1024;
   bool info(ConnId id, Info& out, Nanos now) const;
   std::uint32_t list(std::uint32_t from, std::span<Info> out, std::size_t& count, Nanos now) const;
   std::uint32_t connection_count() const;

@@ -264,7 +264,7 @@ void flows(const Options& o) {
 void connections(const Options& o) {
   Node node{o};
   const Reply reply = node.ask(fb::Command::Connections, [&](FlatBufferBuilder& out) {
-    return fb::CreateConnectionsDirect(out, o.listener.c_str(), o.limit);
+    return fb::CreateConnectionsDirect(out, o.listener.c_str(), o.limit, o.detail);
   });
   show(o, result_of(reply, reply->result_as_ConnectionsReport()), "ConnectionsReport");
 }

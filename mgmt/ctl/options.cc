@@ -63,6 +63,7 @@ void describe_views(CLI::App& app, Options& o) {
   CLI::App* connections = speaking(app, o, "connections", "TCP connections, of clients and to endpoints");
   connections->add_option("--listener", o.listener, "only connections of this listener");
   connections->add_option("--limit", o.limit, "list at most so many")->capture_default_str();
+  connections->add_flag("--detail", o.detail, "what TCP knows of each, as `ss -ti` tells it");
 }
 
 void describe_actions(CLI::App& app, Options& o) {

@@ -31,6 +31,7 @@ struct Options {
   std::vector<std::string> kinds;
 
   std::string service, listener;  // flows, connections
+  bool detail = false;
   std::uint32_t limit = 1000;
 
   std::uint32_t drain_timeout_ms = 0;

@@ -66,6 +66,48 @@ std::string quantile(const fb::Histogram* latency, double share) {
   return "more";
 }
 
+std::string rate_text(std::uint64_t bytes_per_second) {
+  const double bits = 8 * static_cast<double>(bytes_per_second);
+  return bits >= 1e9   ? fmt::format("{:.2f}Gbps", bits / 1e9)
+         : bits >= 1e6 ? fmt::format("{:.1f}Mbps", bits / 1e6)
+                       : fmt::format("{:.0f}bps", bits);
+}
+
+// One connection in two lines, with the words of `ss -ti` where it has one.
+std::string detail_text(const fb::ConnectionStatus& c, const fb::ConnectionDetail& d) {
+  std::string out = fmt::format("{} {} {}  {} <> {}  {}{}\n   ", c.worker(), text_of(c.side()), text_of(c.object()),
+                                text_of(c.local()), text_of(c.remote()), text_of(c.state()),
+                                c.tls() && c.tls()->size() ? "  " + c.tls()->str() : "");
+  const auto add = [&]<typename... T>(fmt::format_string<T...> format, T&&... parts) {
+    out += " " + fmt::format(format, std::forward<T>(parts)...);
+  };
+  const auto add_if = [&](std::uint64_t value, std::string_view name) {
+    if (value) add("{}:{}", name, value);
+  };
+  const auto ms = [](std::uint32_t us) { return us / 1000.0; };
+  if (d.timestamps()) add("ts");
+  if (d.sack()) add("sack");
+  if (d.ecn()) add("ecn");
+  add("cubic wscale:{},{} rto:{} rtt:{:.3f}/{:.3f} minrtt:{:.3f}", d.send_scale(), d.receive_scale(), ms(d.rto_us()),
+      ms(c.smoothed_rtt_us()), ms(d.rtt_variance_us()), ms(d.rtt_min_us()));
+  add("mss:{} rcvmss:{}", d.mss(), d.receive_mss());
+  add_if(d.path_mtu(), "pmtu");
+  add("cwnd:{}", c.congestion_window());
+  add_if(d.ssthresh(), "ssthresh");
+  add("bytes_sent:{} bytes_acked:{} bytes_received:{}", c.bytes_out(), d.bytes_acknowledged(), c.bytes_in());
+  add("in_flight:{} retrans:{} timeouts:{}", d.in_flight(), c.retransmissions(), d.timeouts());
+  add_if(d.lost(), "lost");
+  add_if(d.sacked(), "sacked");
+  if (d.recovering()) add("recovering");
+  if (d.reordering()) add("reordering");
+  add("reo_wnd:{:.3f} delivery_rate:{}", ms(d.reordering_window_us()), rate_text(d.delivery_rate()));
+  if (d.pacing_rate()) add("pacing_rate:{}", rate_text(d.pacing_rate()));
+  add("snd_wnd:{} rcv_wnd:{} send_q:{} recv_q:{}", d.peer_window(), d.our_window(), d.send_queue(), d.receive_queue());
+  add_if(d.out_of_order(), "ooo");
+  add("limited_by:{} age:{} idle:{}\n", text_of(d.limited_by()), duration_text(c.age_ms()), duration_text(c.idle_ms()));
+  return out;
+}
+
 std::string ports_text(std::uint16_t first, std::uint16_t last) {
   if (first == 0 && last == 0) return "*";
   return last ? fmt::format("{}-{}", first, last) : fmt::format("{}", first);
@@ -195,15 +237,19 @@ std::string print(const fb::ConnectionsReport& connections) {
                {"RTT", right},
                {"RETX", right}}};
   std::size_t listed = 0;
+  std::string details;
   for_each(connections.connections(), [&](const fb::ConnectionStatus& c) {
     ++listed;
+    if (c.detail()) details += detail_text(c, *c.detail());
     table.row({std::to_string(c.worker()), text_of(c.side()), text_of(c.object()), text_of(c.local()),
                text_of(c.remote()), text_of(c.state()), c.tls() && c.tls()->size() ? c.tls()->str() : "-",
                duration_text(c.age_ms()), duration_text(c.idle_ms()), grouped(c.bytes_in()), grouped(c.bytes_out()),
                grouped(c.congestion_window()), fmt::format("{}us", c.smoothed_rtt_us()),
                std::to_string(c.retransmissions())});
   });
-  return table.text() + fmt::format("{} of {} connection(s)\n", listed, connections.total());
+  return (details.empty() ? table.text() : details) +
+         fmt::format("{} of {} connection(s){}\n", listed, connections.total(),
+                     connections.partial() ? "; not all were looked at, in the time that an answer may take" : "");
 }
 
 std::string print(const fb::TraceReport& trace) {

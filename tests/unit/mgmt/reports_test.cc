@@ -104,6 +104,58 @@ TEST(Reports, ServicesTellTheirBackends) {
   EXPECT_EQ(report->services()->Get(0)->backends()->size(), 2u);
 }
 
+TEST(Reports, ConnectionsAreListedUpToTheLimitAndWithDetailOnlyWhenAsked) {
+  running().apply(test::sample());
+  std::vector<tcp::ConnId> opened[2];
+  for (unsigned worker = 0; worker < 2; ++worker)
+    ASSERT_TRUE(running().plane->ask(
+        worker,
+        [&](Pipeline& pipeline, Nanos now) {
+          for (std::uint16_t i = 0; i < 100; ++i) {
+            const auto id = pipeline.tcp().connect({.remote = *parse_endpoint("10.0.0.9:80"),
+                                                    .local = *parse_ip("10.0.0.254"),
+                                                    .local_port = static_cast<std::uint16_t>(20'000 + i)},
+                                                   now);
+            if (id) opened[worker].push_back(*id);
+          }
+        },
+        Nanos{5'000'000'000}));
+  flatbuffers::FlatBufferBuilder some, all, named;
+  const auto ask = [&](flatbuffers::FlatBufferBuilder& out, std::uint32_t limit, bool detail, const char* listener) {
+    flatbuffers::FlatBufferBuilder question;
+    question.Finish(fb::CreateConnectionsDirect(question, listener, limit, detail));
+    const auto* request = flatbuffers::GetRoot<fb::Connections>(question.GetBufferPointer());
+    return finished(out, report_connections(out, running().sources(), *request));
+  };
+  const auto* first = ask(some, 150, false, nullptr);
+  ASSERT_EQ(first->connections()->size(), 150u);
+  EXPECT_FALSE(first->partial());
+  EXPECT_EQ(first->connections()->Get(0)->detail(), nullptr);
+
+  const auto* each = ask(all, 1000, true, nullptr);
+  ASSERT_EQ(each->connections()->size(), 200u);
+  EXPECT_EQ(each->total(), 200u);
+  const auto* one = each->connections()->Get(199);
+  EXPECT_EQ(one->worker(), 1u);
+  EXPECT_EQ(one->state()->str(), "syn-sent");
+  EXPECT_EQ(one->remote()->str(), "10.0.0.9:80");
+  ASSERT_NE(one->detail(), nullptr);
+  EXPECT_EQ(one->detail()->ssthresh(), 0u) << "never set";
+  EXPECT_GE(one->detail()->rto_us(), 1'000'000u) << "RFC 6298 2.1";
+
+  EXPECT_EQ(ask(named, 1000, true, "web")->total(), 0u) << "they belong to no listener";
+  for (unsigned worker = 0; worker < 2; ++worker)
+    ASSERT_TRUE(running().plane->ask(
+        worker,
+        [&](Pipeline& pipeline, Nanos now) {
+          for (const tcp::ConnId id : opened[worker]) {
+            pipeline.tcp().abort(id, now);
+            pipeline.tcp().release(id, now);
+          }
+        },
+        Nanos{5'000'000'000}));
+}
+
 TEST(Reports, ACounterIsTheSumOfTheWorkers) {
   Plane& plane = *running().plane;
   const std::uint64_t before = sum_counter(plane, Counter::http_timeouts);

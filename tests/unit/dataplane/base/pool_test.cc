@@ -33,6 +33,13 @@ TEST(Pool, AFullPoolRefusesAndAStaleHandleMisses) {
   EXPECT_EQ(Thing::alive, 0);
 }
 
+TEST(Pool, ZeroBitsNameNothing) {
+  Pool<Thing> pool{2};
+  EXPECT_EQ(pool.find(Handle<Thing>::from_bits(0)), nullptr) << "of a slot that was never used";
+  pool.free(pool.make(1));
+  EXPECT_EQ(pool.find(Handle<Thing>::from_bits(0)), nullptr);
+}
+
 TEST(Pool, EmptyPoolIsAlwaysFull) {
   Pool<Thing> pool{0};
   EXPECT_EQ(pool.make(1), nullptr);
