@@ -15,7 +15,8 @@ from tour import run_test
 
 def test(tour):
     tour.start(policy=scene.policy())
-    for step in (steps_http.framing, steps_http.pipelining, steps_http.reuse, steps_http.limits, steps_http.refused):
+    for step in (steps_http.framing, steps_http.pipelining, steps_http.reuse, steps_http.detail, steps_http.limits,
+                 steps_http.refused):
         tour.attempt(step.__name__, step)
 
 

@@ -123,6 +123,25 @@ def pipelining(tour):
     raw.end()
 
 
+def detail(tour):
+    """sluicectl connections --detail tells of a connection what ss -ti tells at its other end"""
+    raw = Raw(tour)
+    raw.ask(f"GET /a HTTP/1.1\r\n{HOST}\r\n")
+    theirs = tour.ground.run("client", ["ss", "-tin", "dst", WEB4]).text
+    port, = re.findall(rf"{re.escape(scene.CLIENT)}:(\d+)", theirs)
+    tour.node.control("connections", "--detail", "--listener", "web")
+    listed = tour.node.json("connections", "--detail", "--listener", "web")["connections"]
+    ours, = (c for c in listed if c["remote"] == f"{scene.CLIENT}:{port}")
+    raw.end()
+    told = ours["detail"]
+    out, back = map(int, re.search(r"wscale:(\d+),(\d+)", theirs).groups())
+    check((told["send_scale"], told["receive_scale"]) == (back, out), f"window scales: {told}")
+    check(told["mss"] - 12 * told["timestamps"] == int(re.search(r" mss:(\d+)", theirs).group(1)), f"MSS: {told}")
+    sent, received = (int(re.search(rf"{word}:(\d+)", theirs).group(1)) for word in ("bytes_sent", "bytes_received"))
+    check((ours["bytes_in"], told["bytes_acknowledged"]) == (sent, received), f"bytes: {ours}")
+    check(ours["state"] == "established" and told["sack"] and ours["smoothed_rtt_us"] < 200_000, f"{ours}")
+
+
 def framing(tour):
     """HEAD, chunked bodies both ways, and 100-continue"""
     ground = tour.ground
