@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 import scene
 from ground import check
@@ -125,14 +126,17 @@ def pipelining(tour):
 
 def detail(tour):
     """sluicectl connections --detail tells of a connection what ss -ti tells at its other end"""
-    raw = Raw(tour)
-    raw.ask(f"GET /a HTTP/1.1\r\n{HOST}\r\n")
+    request = f"GET /a HTTP/1.1\\r\\n{HOST.strip()}\\r\\n\\r\\n"
+    client = tour.ground.start("client", ["bash", "-c", f"exec 3<>/dev/tcp/{WEB4}/80; printf '{request}' >&3; "
+                                          "head -n 1 <&3; exec sleep 30"], stdout=subprocess.PIPE)
+    check(b"200" in client.stdout.readline(), "no answer")
+    time.sleep(0.3)  # the last ACK is delayed
     theirs = tour.ground.run("client", ["ss", "-tin", "dst", WEB4]).text
     port, = re.findall(rf"{re.escape(scene.CLIENT)}:(\d+)", theirs)
     tour.node.control("connections", "--detail", "--listener", "web")
     listed = tour.node.json("connections", "--detail", "--listener", "web")["connections"]
     ours, = (c for c in listed if c["remote"] == f"{scene.CLIENT}:{port}")
-    raw.end()
+    tour.ground.end(client)
     told = ours["detail"]
     out, back = map(int, re.search(r"wscale:(\d+),(\d+)", theirs).groups())
     check((told["send_scale"], told["receive_scale"]) == (back, out), f"window scales: {told}")
