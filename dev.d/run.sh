@@ -82,7 +82,7 @@ run_built() {
 
 verb_sim() {
   if [[ ${1:-} != --mutants ]]; then
-    run_built tests/sim/sluice-sim "$@"
+    run_built tests/sim/sluice-sim --jobs "$jobs" "$@"
     return
   fi
   local folder

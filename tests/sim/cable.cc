@@ -2,6 +2,7 @@
 
 #include "dataplane/base/guard.h"
 #include "dataplane/packet/checksum.h"
+#include "dataplane/packet/emit.h"
 #include "dataplane/packet/wire/ip4.h"
 #include "dataplane/packet/wire/tcp.h"
 #include "dataplane/port/memory_port.h"
@@ -23,6 +24,19 @@ std::uint16_t tcp_header_size(const std::uint8_t* frame) {
   return static_cast<std::uint16_t>((frame[tcp_at + 12] >> 4) * 4);
 }
 
+bool is_ip(const rte_mbuf* frame, bool& is4) {
+  const auto* bytes = rte_pktmbuf_mtod(frame, const std::uint8_t*);
+  is4 = bytes[12] == 0x08 && bytes[13] == 0x00;
+  return frame->data_len >= 42 && (is4 || (bytes[12] == 0x86 && bytes[13] == 0xdd));
+}
+
+// Whether it ends what its sender had to say for now.
+bool is_tail(const rte_mbuf* frame) {
+  if (!is_tcp4(frame)) return false;
+  const auto* bytes = rte_pktmbuf_mtod(frame, const std::uint8_t*);
+  return bytes[tcp_at + 13] & 0x09 && (bytes[ip_at + 2] << 8 | bytes[ip_at + 3]) > 20 + tcp_header_size(bytes);
+}
+
 // Nothing but an ACK: also what tells that a window has opened.
 bool is_bare_ack(const rte_mbuf* frame) {
   if (!is_tcp4(frame)) return false;
@@ -35,6 +49,82 @@ bool is_bare_ack(const rte_mbuf* frame) {
 Cable::Cable(std::unique_ptr<Port> inner, const CableSpec& spec, Buffers& buffers, std::uint64_t seed)
     : inner_(std::move(inner)), spec_(spec), buffers_(buffers), rng_(seed) {
   caps_ = inner_->caps();
+}
+
+Cable::~Cable() {
+  for (rte_mbuf* frame : to_node_) free_buffers(frame);
+}
+
+bool Cable::passes(const rte_mbuf* frame, Nanos now, bool to_node) {
+  if (is_tail(frame) && rng_.chance_ppm(spec_.tail_loss_ppm)) {
+    ++tails_lost;
+    return false;
+  }
+  bool is4 = false;
+  if (spec_.mtu && now >= spec_.mtu_from && now < spec_.mtu_until &&
+      frame->pkt_len > ip_at + std::uint32_t{spec_.mtu} && is_ip(frame, is4)) {
+    ++too_big;
+    if (spec_.mtu_told) tell_too_big(frame, to_node, now);
+    return false;
+  }
+  return true;
+}
+
+// RFC 1191 and RFC 8201: a router on the way says what is too long for the next hop, and quotes the packet's start.
+void Cable::tell_too_big(const rte_mbuf* frame, bool to_node, Nanos now) {
+  const GuardPause router;  // not the worker's doing
+  bool is4 = false;
+  if (!is_ip(frame, is4)) return;
+  const auto* bytes = rte_pktmbuf_mtod(frame, const std::uint8_t*);
+  const auto quoted = static_cast<std::uint16_t>(std::min<int>(frame->data_len - ip_at, 68));
+  Packet packet = buffers_.make();
+  if (!packet) return;
+  auto* message = reinterpret_cast<std::uint8_t*>(rte_pktmbuf_append(packet.get(), 8 + quoted));
+  std::memset(message, 0, 8);
+  message[0] = is4 ? 3 : 2;
+  message[1] = is4 ? 4 : 0;
+  message[6] = static_cast<std::uint8_t>(spec_.mtu >> 8);
+  message[7] = static_cast<std::uint8_t>(spec_.mtu);
+  std::memcpy(message + 8, bytes + ip_at, quoted);
+  const IpAddress sender =
+      is4 ? IpAddress::from_v4_wire(bytes + ip_at + 12) : IpAddress::from_v6_wire(bytes + ip_at + 8);
+  prepend_icmp(packet, {is4 ? *parse_ip("10.9.9.9") : *parse_ip("fd09::9"), sender});
+  MacAddress to;
+  std::memcpy(to.bytes.data(), bytes + 6, 6);
+  prepend_ethernet(packet, to, {{2, 9, 9, 9, 9, 9}}, 0, is4 ? wire::EtherType::ip4 : wire::EtherType::ip6);
+  rte_mbuf* out = packet.release();
+  out->ol_flags = 0;
+  if (is4) {
+    auto* header = rte_pktmbuf_mtod(out, std::uint8_t*) + ip_at;
+    const Be16 none{};
+    std::memcpy(header + 10, &none, 2);
+    const Be16 sum = checksum(add_bytes(0, {header, 20}));
+    std::memcpy(header + 10, &sum, 2);
+  }
+  if (!to_node) {
+    to_node_.push_back(out);  // the node's own packet was too long
+  } else if (inner_->transmit(0, {&out, 1}, now) != 1) {
+    free_buffers(out);
+    return;
+  }
+  ++too_big_told;
+}
+
+// The right edge of the window moves back (RFC 9293 3.8.6: a sender must be robust against it).
+void Cable::shrink_window(rte_mbuf* frame) {
+  if (!is_tcp4(frame) || !sole_owner(frame)) return;
+  auto* tcp = rte_pktmbuf_mtod(frame, std::uint8_t*) + tcp_at;
+  if ((tcp[13] & 0x17) != 0x10) return;  // SYN, FIN and RST are left alone
+  Be16 window, sum;
+  std::memcpy(&window, tcp + 14, 2);
+  std::memcpy(&sum, tcp + 16, 2);
+  const Be16 less{static_cast<std::uint16_t>(window.get() >> (1 + rng_.below(12)))};
+  ChecksumDelta delta;
+  delta.change(window, less);
+  delta.apply(sum);
+  std::memcpy(tcp + 14, &less, 2);
+  std::memcpy(tcp + 16, &sum, 2);
+  shrunk += less.raw() != window.raw();
 }
 
 std::uint16_t Cable::receive(std::uint16_t queue, std::span<rte_mbuf*> out, Nanos now) {
@@ -54,19 +144,33 @@ std::uint16_t Cable::receive(std::uint16_t queue, std::span<rte_mbuf*> out, Nano
     if (is_bare_ack(out[i]) && rng_.chance_ppm(spec_.ack_loss_ppm)) {
       free_buffers(out[i]);
       ++lost;
+    } else if (!passes(out[i], now, true)) {
+      free_buffers(out[i]);
     } else {
+      if (rng_.chance_ppm(spec_.shrink_ppm)) shrink_window(out[i]);
       out[kept++] = out[i];
     }
   }
   std::uint16_t all = kept;
-  for (std::uint16_t i = 0; i < kept; ++i)
+  while (!to_node_.empty() && all < out.size()) {
+    out[all++] = to_node_.back();
+    to_node_.pop_back();
+  }
+  for (std::uint16_t i = 0; i < kept && all < out.size(); ++i)
     if (rng_.chance_ppm(spec_.forge_ppm))
       if (rte_mbuf* forged_frame = forge(out[i])) out[all++] = forged_frame;
   return all;
 }
 
 std::uint16_t Cable::transmit(std::uint16_t queue, std::span<rte_mbuf*> frames, Nanos now) {
-  if (!down(now)) return inner_->transmit(queue, frames, now);
+  if (!down(now)) {
+    for (std::uint16_t i = 0; i < frames.size(); ++i) {
+      rte_mbuf* frame = frames[i];
+      if (!passes(frame, now, false)) free_buffers(frame);
+      else if (inner_->transmit(queue, {&frame, 1}, now) != 1) return i;
+    }
+    return static_cast<std::uint16_t>(frames.size());
+  }
   for (rte_mbuf* frame : frames) free_buffers(frame);
   lost += frames.size();
   return static_cast<std::uint16_t>(frames.size());

@@ -20,17 +20,25 @@ std::string lower(std::string text) {
 
 }  // namespace
 
-Clients::Clients(const PeerSpec& spec, Buffers& buffers, Nanos start, const Plan& plan, std::uint64_t seed,
-                 bool refusals_allowed)
+Clients::Clients(const PeerSpec& spec, Buffers& buffers, Nanos start, const Plan& plan, const Shrink& shrink,
+                 std::uint64_t seed, bool refusals_allowed)
     : Peer(spec, buffers, start),
       connections_(plan.connections.size()),
+      udp_(plan, shrink, spec.addresses[0].address, start, seed + 7),
       rng_(seed),
       start_(start),
       last_(start),
-      refusals_allowed_(refusals_allowed) {
-  for (std::size_t i = 0; i < connections_.size(); ++i) {
+      refusals_allowed_(refusals_allowed),
+      images_(shrink.has(Trouble::images)) {
+  for (std::uint32_t i = 0; i < connections_.size(); ++i) {
     connections_[i].plan = &plan.connections[i];
     connections_[i].at = start + plan.connections[i].start;
+    const bool udp = plan.connections[i].kind == ConnectionPlan::Kind::udp;
+    if (!udp && shrink.keeps(i)) continue;
+    connections_[i].done = true;
+    ++done_;
+    if (!udp)
+      for (const Request& r : plan.connections[i].requests) given_up_.insert(r.id);
   }
 }
 
@@ -42,7 +50,7 @@ void Clients::fail(const ClientConnection& c, const std::string& what) {
 }
 
 std::string Clients::unfinished() const {
-  std::string text;
+  std::string text = udp_.unfinished();
   for (const ClientConnection& c : connections_)
     if (!c.done) {
       const Request& r = c.plan->requests[std::min(c.request, c.plan->requests.size() - 1)];
@@ -74,6 +82,9 @@ void Clients::act(Nanos now) {
   for (ClientConnection& c : connections_)
     if (!c.done && failure_.empty()) step(c, now);
   last_ = now;
+  datagrams_.clear();
+  udp_.act(now, datagrams_);
+  for (const Datagram& d : datagrams_) send_datagram(d.from, d.to, d.bytes, now);
 }
 
 void Clients::connect(ClientConnection& c, Nanos now) {
@@ -122,7 +133,7 @@ void Clients::step(ClientConnection& c, Nanos now) {
   }
   if (!c.open) return;
   // Out and in again, in the middle of whatever it does.
-  if (rng_.chance_ppm(200)) move(c.id, static_cast<std::uint64_t>(&c - connections_.data()) + 1, now);
+  if (rng_.chance_ppm(200) && images_) move(c.id, static_cast<std::uint64_t>(&c - connections_.data()) + 1, now);
   if (!c.asked) ask(c);
   if (c.tls) c.out += c.tls->take();
   write(c.id, c.out);

@@ -10,6 +10,7 @@
 #include "tests/sim/peer.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/tls_client.h"
+#include "tests/sim/udp.h"
 
 namespace sluice::sim {
 
@@ -43,11 +44,12 @@ struct ClientConnection {
 
 class Clients final : public Peer {
  public:
-  Clients(const PeerSpec& spec, Buffers& buffers, Nanos start, const Plan& plan, std::uint64_t seed,
-          bool refusals_allowed);
+  Clients(const PeerSpec& spec, Buffers& buffers, Nanos start, const Plan& plan, const Shrink& shrink,
+          std::uint64_t seed, bool refusals_allowed);
 
-  bool all_done() const { return done_ == connections_.size(); }
-  const std::string& failure() const { return failure_; }
+  bool all_done() const { return done_ == connections_.size() && udp_.all_done(); }
+  const std::string& failure() const { return failure_.empty() ? udp_.failure() : failure_; }
+  std::uint64_t datagrams() const { return udp_.answered; }
   std::uint64_t refusals = 0, answers = 0, bytes = 0, swaps_seen[2] = {};
   std::string unfinished() const;
   std::uint64_t vanished = 0;
@@ -57,6 +59,9 @@ class Clients final : public Peer {
  private:
   void event(const tcp::Event& event, Nanos now) override;
   void act(Nanos now) override;
+  void datagram(const Endpoint& from, const Endpoint& to, std::string_view bytes, Nanos now) override {
+    udp_.take(from, to, bytes, now);
+  }
   void step(ClientConnection& c, Nanos now);
   void connect(ClientConnection& c, Nanos now);
   void ask(ClientConnection& c);
@@ -74,10 +79,12 @@ class Clients final : public Peer {
   void fail(const ClientConnection& c, const std::string& what);
 
   std::vector<ClientConnection> connections_;
+  UdpClients udp_;
+  std::vector<Datagram> datagrams_;
   Rng rng_;
   const Nanos start_;
   Nanos last_{};
-  const bool refusals_allowed_;
+  const bool refusals_allowed_, images_;
   std::size_t done_ = 0;
   std::set<std::uint32_t> given_up_;
   std::string failure_;

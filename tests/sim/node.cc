@@ -106,7 +106,7 @@ PipelineConfig Node::config_of(std::uint16_t worker) const {
     c.tcp.sources[c.tcp.source_count++] = {*parse_ip(address), upstream_ports.first, upstream_ports.last};
   c.tls.sessions = scarce ? 8 : 256;
   c.tls.hot_keys = scarce ? 2 : 16;
-  if (spec_.seed % 3 == 0) c.tls.rekey_after = 12;
+  if (spec_.rekeys) c.tls.rekey_after = 12;
   c.tls.handshakes = scarce ? 4 : 64;
   c.forward.flows = 512;
   c.exchanges.connections = scarce ? 20 : 512;
@@ -152,7 +152,7 @@ void Node::build_pipelines(Nanos start) {
   }
   for (Cable* cable : cables_)
     cable->amid_turn = [this] {
-      if (rng_.chance_ppm(2'000)) swap_policy();
+      if (rng_.chance_ppm(2'000) && spec_.swaps) swap_policy();
       publisher_->housekeep();
     };
 }
@@ -262,8 +262,6 @@ std::uint64_t Node::refused_by_pools() const {
   return sum;
 }
 
-std::uint64_t Node::lost() const { return cables_[0]->lost + cables_[1]->lost; }
-
 ImpairStats Node::impaired() const {
   ImpairStats sum;
   for (const auto& port : ports_)
@@ -273,6 +271,8 @@ ImpairStats Node::impaired() const {
       sum.duplicated += s.duplicated;
       sum.corrupted += s.corrupted;
       sum.overflowed += s.overflowed;
+      sum.burst_lost += s.burst_lost;
+      sum.marked += s.marked;
     }
   return sum;
 }
@@ -305,7 +305,9 @@ std::string Node::leftovers() const {
   return text;
 }
 
-std::string Node::shared_connections(Nanos now) const {
+std::string Node::shared_connections(Nanos now) {
+  const std::uint64_t opened = counter(Counter::tcp_accepted) + counter(Counter::tcp_connected) + tcp_images;
+  if (seats_.size() < 2 || std::exchange(opened_, opened) == opened) return {};
   std::set<std::array<std::uint64_t, 6>> seen;
   for (const auto& seat : seats_) {
     tcp::Info found[64];

@@ -11,6 +11,7 @@
 #include "l7/pipeline.h"
 #include "mgmt/publish.h"
 #include "tests/sim/cable.h"
+#include "tests/sim/trouble.h"
 
 namespace sluice::sim {
 
@@ -20,6 +21,8 @@ struct NodeSpec {
   bool offloads = false;  // ports that take multi-segment and shared buffers
   ImpairSpec impair[2];   // by port
   CableSpec cable[2];
+  bool rekeys = false;  // TLS keys that wear out after a few records
+  bool swaps = true;    // policies that change in mid-turn
   std::uint64_t seed = 1;
 };
 
@@ -64,10 +67,10 @@ class Node final : public mgmt::RunTime {
   // What must hold after every turn; empty when it does.
   std::string broken() const;
   // The same, of what takes longer to see: every connection is one worker's.
-  std::string shared_connections(Nanos now) const;
-  std::uint64_t lost() const;  // frames on the cables
+  std::string shared_connections(Nanos now);
   ImpairStats impaired() const;
-  std::uint64_t forged() const { return cables_[0]->forged + cables_[1]->forged; }
+  // A count of both cables.
+  std::uint64_t cables(std::uint64_t Cable::* count) const { return cables_[0]->*count + cables_[1]->*count; }
   std::uint64_t refused_by_pools() const;
   std::uint64_t swaps = 0, tcp_images = 0, tls_images = 0;
 
@@ -105,6 +108,7 @@ class Node final : public mgmt::RunTime {
   std::unique_ptr<mgmt::Publisher> publisher_;
   std::vector<std::unique_ptr<Seat>> seats_;
   bool odd_ = false, extra_ = false;
+  std::uint64_t opened_ = 0;  // connections, when shared_connections() looked last
 };
 
 }  // namespace sluice::sim

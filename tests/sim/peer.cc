@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "dataplane/packet/emit.h"
 #include "dataplane/packet/parse.h"
 
 namespace sluice::sim {
@@ -13,7 +14,8 @@ std::optional<tcp::ListenerId> Peer::Ports::find(const IpAddress&, std::uint16_t
   return tcp::ListenerId{port};
 }
 
-Peer::Peer(const PeerSpec& spec, Buffers& buffers, Nanos start) : buffers_(buffers) {
+Peer::Peer(const PeerSpec& spec, Buffers& buffers, Nanos start)
+    : buffers_(buffers), all_options_(spec.sack && spec.timestamps) {
   port_ = std::make_unique<MemoryPort>(PortCaps{.mac = spec.mac}, buffers, 4096);
   auto routes = Routes::compile({Interface{.port = 0, .mac = spec.mac, .addresses = spec.addresses}}, {});
   CHECK(routes.has_value());
@@ -33,6 +35,8 @@ Peer::Peer(const PeerSpec& spec, Buffers& buffers, Nanos start) : buffers_(buffe
   c.send_limit = 64 * 1024;
   c.time_wait = 1_s;
   c.fin_wait_2 = 5_s;
+  c.sack = spec.sack;
+  c.timestamps = spec.timestamps;
   c.secret[0] = spec.secret;
   for (const Prefix& prefix : spec.addresses) c.sources[c.source_count++] = {prefix.address, 20000, 29999};
   stack_ = std::make_unique<tcp::Stack>(c, buffers, counters_, start);
@@ -53,7 +57,8 @@ bool Peer::turn(Nanos now) {
       if (!parse(packet, true, counters_)) continue;
       if (gone(packet)) continue;
       if (packet.meta().protocol == Protocol::tcp) stack_->input(std::move(packet), now);
-      else if (packet.meta().protocol != Protocol::udp) host_->input(std::move(packet), now);
+      else if (packet.meta().protocol == Protocol::udp) input_udp(packet, now);
+      else host_->input(std::move(packet), now);
     }
   }
   for (auto events = stack_->take_events(); !events.empty(); events = stack_->take_events())
@@ -65,6 +70,27 @@ bool Peer::turn(Nanos now) {
   host_->tick(now);
   queue_->flush(now);
   return busy;
+}
+
+void Peer::input_udp(const Packet& packet, Nanos now) {
+  const Meta& meta = packet.meta();
+  const std::uint8_t* ip = packet.data() + meta.l3_offset;
+  const bool is4 = meta.l3 == L3::ip4;
+  std::string bytes(meta.payload_size, 0);
+  const void* from = rte_pktmbuf_read(packet.get(), meta.payload_offset, meta.payload_size, bytes.data());
+  if (from && from != bytes.data()) std::memcpy(bytes.data(), from, bytes.size());
+  datagram({is4 ? IpAddress::from_v4_wire(ip + 12) : IpAddress::from_v6_wire(ip + 8), meta.source_port},
+           {is4 ? IpAddress::from_v4_wire(ip + 16) : IpAddress::from_v6_wire(ip + 24), meta.destination_port}, bytes,
+           now);
+}
+
+void Peer::send_datagram(const Endpoint& from, const Endpoint& to, std::string_view bytes, Nanos now) {
+  Packet packet = buffers_.make();
+  if (!packet) return;
+  std::memcpy(rte_pktmbuf_append(packet.get(), static_cast<std::uint16_t>(bytes.size())), bytes.data(), bytes.size());
+  prepend_udp(packet, {from.address, to.address}, from.port, to.port);
+  NextHop hop;
+  host_->send(std::move(packet), hop, now);
 }
 
 std::uint32_t Peer::read(tcp::ConnId id, std::string& to) {

@@ -19,6 +19,7 @@ struct PeerSpec {
   std::vector<std::uint16_t> listens;  // TCP ports, on every address
   MacAddress mac;
   std::uint8_t secret = 0;
+  bool sack = true, timestamps = true;
   std::uint32_t receive_limit = 64 * 1024;  // small ones shut the window of whoever writes to a slow reader
 };
 
@@ -35,11 +36,14 @@ class Peer {
   MemoryPort& port() { return *port_; }
   tcp::Stack& stack() { return *stack_; }
   const Counters& counters() const { return counters_; }
+  bool has_all_options() const { return all_options_; }
   std::uint64_t images = 0;  // connections that went out as an image and came in again
 
  protected:
   virtual void event(const tcp::Event& event, Nanos now) = 0;
   virtual void act(Nanos now) = 0;
+  virtual void datagram(const Endpoint& from, const Endpoint& to, std::string_view bytes, Nanos now) = 0;
+  void send_datagram(const Endpoint& from, const Endpoint& to, std::string_view bytes, Nanos now);
 
   // Appends what has come; it is consumed only by consume().
   std::uint32_t read(tcp::ConnId id, std::string& to);
@@ -60,6 +64,8 @@ class Peer {
     std::optional<tcp::ListenerId> find(const IpAddress&, std::uint16_t port, PortId) const;
   };
   bool gone(const Packet& packet) const;
+  const bool all_options_;
+  void input_udp(const Packet& packet, Nanos now);
   Counters counters_;
   std::unique_ptr<MemoryPort> port_;
   Routes routes_;

@@ -70,12 +70,18 @@ Request make_request(Rng& rng, std::uint32_t id, bool last) {
 
 ConnectionPlan make_connection(Rng& rng, std::uint32_t index, std::uint32_t& id) {
   ConnectionPlan c;
-  c.kind = index % 11 < 6   ? ConnectionPlan::Kind::https
-           : index % 11 < 9 ? ConnectionPlan::Kind::http
-                            : ConnectionPlan::Kind::l4;
+  c.kind = index % 12 < 6    ? ConnectionPlan::Kind::https
+           : index % 12 < 9  ? ConnectionPlan::Kind::http
+           : index % 12 < 11 ? ConnectionPlan::Kind::l4
+                             : ConnectionPlan::Kind::udp;
   c.ip6 = rng.below(4) == 0;
   c.start = 1_us * rng.below(1'500'000);
   if (rng.below(8) == 0) c.read_rate = 50 + rng.below(200);
+  if (c.kind == ConnectionPlan::Kind::udp) {
+    c.requests.push_back({.id = id++, .backend = "udp"});
+    c.requests.back().body = 1 + rng.below(8);
+    return c;
+  }
   if (c.kind == ConnectionPlan::Kind::l4) {
     c.ip6 = false;
     c.requests.push_back({.id = id++, .backend = "l4", .response = rng.below(40'000)});
@@ -96,8 +102,9 @@ Plan make_plan(Rng& rng) {
   std::uint32_t id = 1;
   std::uint32_t connections = 0;
   // As many as it takes for what a seed must carry.
-  while (connections < 55 || plan.bytes < 1'100'000) {
+  while (connections < 60 || plan.bytes < 1'100'000) {
     plan.connections.push_back(make_connection(rng, connections++, id));
+    if (plan.connections.back().kind == ConnectionPlan::Kind::udp) continue;
     for (const Request& r : plan.connections.back().requests)
       plan.bytes += r.body + (r.method == "HEAD" ? 0 : r.response);
   }

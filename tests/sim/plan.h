@@ -42,14 +42,14 @@ struct Request {
 };
 
 struct ConnectionPlan {
-  enum class Kind : std::uint8_t { http, https, l4 };
+  enum class Kind : std::uint8_t { http, https, l4, udp };
   Kind kind = Kind::http;
   bool ip6 = false;
   Nanos start{};
   Nanos vanishes = Nanos::never();  // so long after its start the client is gone, without a word
   std::uint32_t stalls_at = 0;      // bytes after which it reads nothing for a while; 0: it does not
   std::uint32_t read_rate = 0;      // bytes a millisecond that the client reads; 0: all at once
-  std::vector<Request> requests;    // of L4: one, whose bodies are the two streams
+  std::vector<Request> requests;    // of L4: one, whose bodies are the two streams; of UDP: one, `body` datagrams
 };
 
 struct Plan {

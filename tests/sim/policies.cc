@@ -53,21 +53,28 @@ Policy make_policy(bool odd, bool extra) {
   https.protocol = ListenerProtocol::https;
   https.tls = ListenerTls{.certificates = {"www"}, .default_certificate = "www"};
   p.listeners = {http, https};
-  for (const char* name : {"a", "b", "c", "l4"}) p.clusters.push_back(cluster(name, 30'000, 60'000));
+  for (const char* name : {"a", "b", "c", "l4", "udp"}) p.clusters.push_back(cluster(name, 30'000, 60'000));
   p.clusters.push_back(cluster("refused", 30'000, 60'000));
   p.clusters.push_back(cluster("gone", 700, 60'000));
   p.clusters.push_back(cluster("mute", 30'000, 900));
   p.clusters.push_back(cluster("narrow", 30'000, 60'000));
   p.clusters.back().max_connections = 2;
   p.clusters[1].balance = Balance::least_request;
-  p.endpoints = {{"a", "first", "10.1.0.11:8080"},  {"b", "first", "10.1.0.21:8080"},
-                 {"b", "six", "[fd01::21]:8080"},   {"c", "first", "10.1.0.31:8080"},
-                 {"refused", "r", "10.1.0.11:9"},   {"gone", "g", "10.1.0.99:8080"},
-                 {"mute", "m", "10.1.0.41:8080"},   {"narrow", "n", "10.1.0.61:8080"},
-                 {"l4", "first", "10.1.0.51:7000"}, {"l4", "second", "10.1.0.52:7000"}};
+  p.endpoints = {
+      {"a", "first", "10.1.0.11:8080"},   {"b", "first", "10.1.0.21:8080"},  {"b", "six", "[fd01::21]:8080"},
+      {"c", "first", "10.1.0.31:8080"},   {"refused", "r", "10.1.0.11:9"},   {"gone", "g", "10.1.0.99:8080"},
+      {"mute", "m", "10.1.0.41:8080"},    {"narrow", "n", "10.1.0.61:8080"}, {"l4", "first", "10.1.0.51:7000"},
+      {"l4", "second", "10.1.0.52:7000"}, {"udp", "u1", "10.1.0.71:5353"},   {"udp", "u2", "10.1.0.72:5353"}};
   if (extra) p.endpoints.push_back(extra_endpoint());
   p.services.push_back({.name = "l4", .address = "10.0.0.20", .port = 7000, .cluster = "l4", .maglev_slots = 251});
   p.services.back().timeouts.tcp_established_ms = 60'000;
+  p.services.push_back({.name = "udp",
+                        .address = "10.0.0.21",
+                        .protocol = ServiceProtocol::udp,
+                        .port = 5353,
+                        .cluster = "udp",
+                        .maglev_slots = 251});
+  p.services.back().timeouts.udp_ms = 30'000;
   return p;
 }
 

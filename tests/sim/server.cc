@@ -22,8 +22,18 @@ std::string backend_of(const IpAddress& address) {
   }
 }
 
-Servers::Servers(const PeerSpec& spec, Buffers& buffers, Nanos start, const Plan& plan, std::uint64_t seed)
-    : Peer(spec, buffers, start), plan_(plan), asked_(plan.by_id.size()), rng_(seed) {}
+Servers::Servers(const PeerSpec& spec, Buffers& buffers, Nanos start, const Plan& plan, const Shrink& shrink,
+                 std::uint64_t seed)
+    : Peer(spec, buffers, start),
+      plan_(plan),
+      udp_(plan),
+      images_(shrink.has(Trouble::images)),
+      asked_(plan.by_id.size()),
+      rng_(seed) {}
+
+void Servers::datagram(const Endpoint& from, const Endpoint& to, std::string_view bytes, Nanos now) {
+  if (const std::string answer = udp_.take(to, bytes); !answer.empty()) send_datagram(to, from, answer, now);
+}
 
 void Servers::fail(const ServerConnection& c, const std::string& what) {
   if (failure_.empty())
@@ -50,7 +60,7 @@ void Servers::event(const tcp::Event& event, Nanos) {
 void Servers::act(Nanos now) {
   for (auto at = by_user_.begin(); at != by_user_.end();) {
     ServerConnection& c = at->second;
-    if (rng_.chance_ppm(200)) move(c.id, at->first, now);
+    if (rng_.chance_ppm(200) && images_) move(c.id, at->first, now);
     if (!c.gone) c.l4 ? step_l4(c, now) : step(c, now);
     if (c.gone) {
       stack().release(c.id, now);

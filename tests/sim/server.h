@@ -7,6 +7,7 @@
 
 #include "tests/sim/peer.h"
 #include "tests/sim/plan.h"
+#include "tests/sim/udp.h"
 
 namespace sluice::sim {
 
@@ -23,9 +24,10 @@ struct ServerConnection {
 
 class Servers final : public Peer {
  public:
-  Servers(const PeerSpec& spec, Buffers& buffers, Nanos start, const Plan& plan, std::uint64_t seed);
+  Servers(const PeerSpec& spec, Buffers& buffers, Nanos start, const Plan& plan, const Shrink& shrink,
+          std::uint64_t seed);
 
-  const std::string& failure() const { return failure_; }
+  const std::string& failure() const { return failure_.empty() ? udp_.failure() : failure_; }
   // How often a request came.
   std::uint32_t asked(std::uint32_t id) const { return asked_[id]; }
   std::uint64_t bytes = 0;
@@ -34,6 +36,7 @@ class Servers final : public Peer {
  private:
   void event(const tcp::Event& event, Nanos now) override;
   void act(Nanos now) override;
+  void datagram(const Endpoint& from, const Endpoint& to, std::string_view bytes, Nanos now) override;
   void step(ServerConnection& c, Nanos now);
   void step_l4(ServerConnection& c, Nanos now);
   bool read_head(ServerConnection& c, Nanos now);
@@ -43,6 +46,8 @@ class Servers final : public Peer {
   void fail(const ServerConnection& c, const std::string& what);
 
   const Plan& plan_;
+  UdpServers udp_;
+  const bool images_;
   std::map<std::uint64_t, ServerConnection> by_user_;
   std::vector<std::uint32_t> asked_;
   std::uint64_t next_user_ = 1;

@@ -7,22 +7,17 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 
 #include "tests/sim/node.h"
+#include "tests/sim/outcome.h"
+#include "tests/sim/trouble.h"
 
 namespace sluice::sim {
 
-struct Outcome {
-  std::string failure;  // empty: all is well
-  std::uint64_t connections = 0, proxied = 0, bytes = 0, proxied_bytes = 0, requests = 0;
-  std::uint64_t losses = 0, reordered = 0, duplicated = 0, corrupted = 0, forged = 0, rtos = 0, probes = 0, swaps = 0,
-                handoffs = 0, full_pools = 0, tcp_images = 0, tls_images = 0, key_updates = 0, vanished = 0, turns = 0;
-  Nanos virtual_time{};
+Outcome run_seed(std::uint64_t seed, const Shrink& shrink, Shared& shared);
 
-  void add(const Outcome& other);
-};
-
-Outcome run_seed(std::uint64_t seed, Shared& shared);
+// The connections of a seed's plan, and one of them in words.
+std::uint32_t connections_of(std::uint64_t seed);
+std::string connection_text(std::uint64_t seed, std::uint32_t connection);
 
 }  // namespace sluice::sim
