@@ -32,7 +32,8 @@ usage: ./dev VERB [OPTIONS]
              --mutants [NAME...]        instead: plants known bugs one at a time, each of which must be found
   fuzz     ./dev fuzz [NAME...] --seconds N: runs fuzzers, prints executions and line coverage of the corpus
              --keep                     add what was found to the corpus in the tree
-  e2e      end-to-end tests of the real sluiced in network namespaces; [TEXT] picks by name
+  e2e      end-to-end tests of the real sluiced in network namespaces; [TEXT] picks by name;
+             --full: 100 MB over every kind of bad link, and goodput beside Linux's, some minutes
   golden   golden packets; [CASE...]
   bless    rewrite the expectations of golden cases; the diff is the review. Refused when CI is set
   tidy     the rules of the house; [RULE...]

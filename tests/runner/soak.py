@@ -23,6 +23,7 @@ def parts(minutes, first):
         yield "sim, planted bugs", ["./dev", "sim", "--mutants"]
     for name in kinds.fuzz_names():
         yield f"fuzz {name}", ["./dev", "fuzz", name, "--seconds", str(60 * minutes)]
+    yield "transfers of 100 MB over bad links", ["./dev", "e2e", "--full"]
     for script in kinds.found("tests/soak/*.sh", "tests/soak/*.py"):
         yield script, [script]
     yield "what every verb leaves behind", ["tests/scripts/leaves_nothing.sh", "--all"]

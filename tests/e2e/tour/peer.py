@@ -7,11 +7,13 @@
     greet PORT TEXT             sends TEXT to whoever connects
     raw ADDRESS PORT            a connection for each line of standard input, a JSON list of texts that are sent as they
                                 are; prints as JSON what came back until silence, and whether it was closed
+    file PORT PATH CONGESTION   a file as the answer to whatever is asked, sent by this congestion control of the kernel
     hold ADDRESS PORT           one HTTP connection; a GET for each line of standard input, the body printed
 """
 
 import http.client
 import json
+import os
 import socket
 import socketserver
 import sys
@@ -70,6 +72,20 @@ def greet(port, text):
     threading.Thread(target=server.serve_forever).run()
 
 
+def file(port, path, congestion):
+    server = both_families(socket.SOCK_STREAM, port)
+    server.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, congestion.encode())
+    server.listen(16)
+    while True:
+        peer, _ = server.accept()
+        with peer, open(path, "rb") as body:
+            used = peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0").decode()
+            peer.recv(65536)
+            size = os.fstat(body.fileno()).st_size
+            peer.sendall(f"HTTP/1.1 200 OK\r\nX-Congestion: {used}\r\nContent-Length: {size}\r\n\r\n".encode())
+            peer.sendfile(body)
+
+
 def hold(address, port):
     connection = http.client.HTTPConnection(address, int(port), timeout=5)
     connection.connect()
@@ -99,5 +115,5 @@ def raw(address, port):
 
 
 if __name__ == "__main__":
-    peers = {"udp-echo": udp_echo, "udp-ask": udp_ask, "silent": silent, "greet": greet, "hold": hold, "raw": raw}
+    peers = {"udp-echo": udp_echo, "udp-ask": udp_ask, "silent": silent, "greet": greet, "file": file, "hold": hold, "raw": raw}
     peers[sys.argv[1]](*sys.argv[2:])
