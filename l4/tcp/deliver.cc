@@ -65,6 +65,11 @@ void keep_out_of_order(Tcb& t, Seq begin, Chain data, Core& core) {
     core.counters.add(Counter::drop_tcp_out_of_order);
     return;
   }
+  if (const Range twice = t.reassembly.known(core.holes, begin, begin + data.size()); twice.begin < twice.end) {
+    t.dsack_begin = twice.begin;  // RFC 2883 4.1.2
+    t.dsack_end = twice.end;
+    t.dsack_due = t.sack;
+  }
   const std::uint32_t before = t.reassembly.buffers();
   if (!t.reassembly.insert(core.holes, begin, std::move(data), core.buffers, core.counters))
     core.counters.add(Counter::drop_tcp_out_of_order);

@@ -167,7 +167,10 @@ void close(Tcb& t, std::uint16_t event, Core& core) {
 
 void accept_options(Tcb& t, const Options& options, const Core& core, Nanos now) {
   const Config& c = core.config;
-  t.mss = std::clamp<std::uint16_t>(options.has_mss ? options.mss : 536, 48, core.settings[t.settings].mss_max);
+  // RFC 9293 3.7.1: without the option what any host takes; an MSS of 0 cannot be meant.
+  const std::uint16_t unsaid = t.key.local.is_v4() ? 536 : 1220;
+  t.mss = std::clamp<std::uint16_t>(options.has_mss && options.mss ? options.mss : unsaid, 48,
+                                    core.settings[t.settings].mss_max);
   t.sack = c.sack && options.sack_permitted;
   t.timestamps = c.timestamps && options.has_timestamps;
   t.snd_scale = c.window_scaling && options.has_window_scale ? options.window_scale : 0;

@@ -83,6 +83,25 @@ void report_duplicate(Tcb& t, const Segment& s) {
   t.dsack_due = true;
 }
 
+// How far behind SND.UNA an ACK may be a late one: within the largest window, and of bytes that were sent (as Linux).
+std::uint32_t oldest_ack(const Tcb& t) {
+  const std::uint64_t acknowledged = t.bytes_acknowledged + (t.state == State::fin_wait_2 ? 1 : 0);
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(std::max(t.snd_wnd_max, 65535u), acknowledged));
+}
+
+// By an ACK. Without text it may be the other end's own answer of this kind: two confused ends must not storm.
+Verdict answer_unacceptable(Tcb& t, const Segment& s, Core& core, Nanos now) {
+  if (s.length() == 0 || s.has(flag_syn)) return challenge(t, core, now);
+  report_duplicate(t, s);
+  t.acknowledge_now();
+  return Verdict::kept;
+}
+
+bool crossing_syn_ack(const Tcb& t, const Segment& s) {
+  return (s.flags & (flag_syn | flag_ack | flag_rst | flag_fin)) == (flag_syn | flag_ack) && s.size == 0 &&
+         s.seq + 1 == t.rcv_nxt && s.ack == t.snd_nxt;
+}
+
 Verdict fin_arrived(Tcb& t, Core& core, Nanos now) {
   t.rcv_nxt += 1;
   t.fin_received = true;
@@ -133,7 +152,7 @@ Verdict text_and_fin(Tcb& t, const Segment& s, Packet packet, Core& core, Nanos 
   if (size > 0) {
     if (t.released) {  // nobody will ever read it (RFC 9293 3.6.1, as Linux)
       close(t, 0, core);
-      return Verdict::reset;
+      return Verdict::refuse;
     }
     deliver(t, s, std::move(packet), skip, size, core, now);
   }
@@ -162,19 +181,20 @@ Verdict text_and_fin(Tcb& t, const Segment& s, Packet packet, Core& core, Nanos 
     }
     if (static_cast<std::int32_t>(s.options.ts_value - t.ts_recent) < 0 && seconds - t.ts_recent_at < 24 * 86400) {
       core.counters.add(Counter::drop_tcp_paws);
-      report_duplicate(t, s);
-      t.acknowledge_now();
-      return Verdict::kept;
+      return answer_unacceptable(t, s, core, now);
     }
+  }
+  // The SYN-ACK of a simultaneous open (RFC 9293 3.5, figure 7): its SYN is known, the ACK beside it opens.
+  if (t.state == State::syn_received && !t.passive && crossing_syn_ack(t, s)) {
+    become_established(t, s, core, now);
+    t.acknowledge_now();
+    return Verdict::kept;
   }
   // First: the sequence number.
   if (!acceptable(t, s)) {
     core.counters.add(Counter::drop_tcp_out_of_window);
     if (s.has(flag_rst)) return Verdict::kept;
-    if (s.has(flag_syn)) return challenge(t, core, now);
-    report_duplicate(t, s);
-    t.acknowledge_now();
-    return Verdict::kept;
+    return answer_unacceptable(t, s, core, now);
   }
   // Second: RST, by the exact number only (RFC 5961 3.2).
   if (s.has(flag_rst)) {
@@ -195,7 +215,7 @@ Verdict text_and_fin(Tcb& t, const Segment& s, Packet packet, Core& core, Nanos 
     core.counters.add(Counter::drop_tcp_unsent_ack);
     return challenge(t, core, now);
   }
-  if (s.ack < t.snd_una - std::max(t.snd_wnd_max, 65535u)) return challenge(t, core, now);  // RFC 5961 5.2
+  if (s.ack < t.snd_una - oldest_ack(t)) return challenge(t, core, now);  // RFC 5961 5.2
   if (t.timestamps && s.seq <= t.last_ack_sent && static_cast<std::int32_t>(s.options.ts_value - t.ts_recent) >= 0) {
     t.ts_recent = s.options.ts_value;
     t.ts_recent_at = static_cast<std::uint32_t>(now.ns / 1'000'000'000);

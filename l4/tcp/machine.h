@@ -66,6 +66,7 @@ struct Stack::Machine {
   void drop_handshake(std::uint32_t index);
   void handshake_expired(std::uint32_t index, Nanos now);
   void answer_handshake(const Handshake& h, Nanos now);
+  void challenge(const Handshake& h, Nanos now);
   void answer_nobody(const Key& key, const Segment& s, Nanos now);
   void reply(const Reply& r);
 

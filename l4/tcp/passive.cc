@@ -44,10 +44,12 @@ void Stack::Machine::input_listen(const Key& key, std::uint64_t key_hash, const 
                                   Nanos now, Seq iss_floor, bool has_floor) {
   // A SYN and nothing else that matters opens; FIN or RST beside it never do.
   const bool opens = (s.flags & (flag_syn | flag_ack | flag_rst | flag_fin)) == flag_syn;
-  const auto listener = opens ? listeners.find(key.local, key.local_port, packet.meta().port) : std::nullopt;
-  if (!listener) {
+  const auto listener = listeners.find(key.local, key.local_port, packet.meta().port);
+  if (!listener || !opens) {
     core.counters.add(Counter::drop_tcp_no_listener);
-    return answer_nobody(key, s, now);
+    // LISTEN drops what has no ACK in silence (fourth); CLOSED answers it.
+    if (!listener || s.has(flag_ack)) answer_nobody(key, s, now);
+    return;
   }
   if (listeners.full(*listener)) {
     core.counters.add(Counter::tcp_connections_full);
@@ -79,7 +81,7 @@ void Stack::Machine::input_listen(const Key& key, std::uint64_t key_hash, const 
   h.snd_scale = s.options.window_scale;
   h.settings = listeners.settings(*listener);
   h.rcv_scale = h.scaled ? receive_scale(h.settings) : 0;
-  h.mss = s.options.has_mss ? s.options.mss : 536;
+  h.mss = s.options.has_mss ? s.options.mss : 0;
   h.began = now;
   h.previous = newest_handshake;
   (newest_handshake == no_slot ? oldest_handshake : handshakes[newest_handshake].next) = index;
@@ -128,13 +130,29 @@ void Stack::Machine::handshake_expired(std::uint32_t index, Nanos now) {
   answer_handshake(h, now);
 }
 
+void Stack::Machine::challenge(const Handshake& h, Nanos now) {
+  if (!core.challenges.allow(now)) return;
+  core.counters.add(Counter::tcp_challenge_acks);
+  Reply r{h.key, {}};
+  r.header.seq = h.iss + 1;
+  r.header.ack = h.irs + 1;
+  r.header.flags = flag_ack;
+  r.header.window = static_cast<std::uint16_t>(syn_window(core.settings[h.settings]) >> h.rcv_scale);
+  r.header.has_timestamps = h.timestamps;
+  r.header.ts_value = ts_at(h.ts_offset, now);
+  r.header.ts_echo = h.ts_recent;
+  reply(r);
+}
+
 // Whole: the steps of SYN-RECEIVED in the order of RFC 9293 3.10.7.4.
 void Stack::Machine::input_handshake(std::uint32_t index, const Segment& s, Packet packet, std::uint64_t key_hash,
                                      Nanos now) {
   Handshake& h = handshakes[index];
   const std::int32_t offset = s.seq - (h.irs + 1);
+  const bool in_window = offset >= 0 && offset <= syn_window(core.settings[h.settings]);
   if (s.has(flag_rst)) {
     if (offset == 0) drop_handshake(index);
+    else if (in_window) challenge(h, now);  // RFC 5961 3.2
     return;
   }
   if (s.has(flag_syn)) {
@@ -144,14 +162,7 @@ void Stack::Machine::input_handshake(std::uint32_t index, const Segment& s, Pack
         h.ts_recent = s.options.ts_value;
       return answer_handshake(h, now);
     }
-    if (!core.challenges.allow(now)) return;  // RFC 5961 4.2
-    core.counters.add(Counter::tcp_challenge_acks);
-    Reply r{h.key, {}};
-    r.header.seq = h.iss + 1;
-    r.header.ack = h.irs + 1;
-    r.header.flags = flag_ack;
-    r.header.window = syn_window(core.settings[h.settings]);
-    return reply(r);
+    return challenge(h, now);  // RFC 5961 4.2
   }
   if (!s.has(flag_ack)) return;
   if (s.ack != h.iss + 1) return answer_nobody(h.key, s, now);
@@ -159,9 +170,9 @@ void Stack::Machine::input_handshake(std::uint32_t index, const Segment& s, Pack
     core.counters.add(Counter::drop_tcp_paws);
     return;
   }
-  if (offset < 0 || offset > syn_window(core.settings[h.settings])) {
+  if (!in_window) {
     core.counters.add(Counter::drop_tcp_out_of_window);
-    return;
+    return challenge(h, now);
   }
   if (connections.full() || listeners.full(h.listener)) {
     core.counters.add(Counter::tcp_connections_full);  // the peer sends again; the entry waits for its time
@@ -203,7 +214,7 @@ void Stack::Machine::input_handshake(std::uint32_t index, const Segment& s, Pack
 }
 
 void Stack::Machine::enter_time_wait(Tcb& t, Nanos now) {
-  // The ACK of the peer's FIN.
+  // The ACK of the peer's FIN, unless it was sent in CLOSING.
   Reply r{t.key, {}};
   r.header.seq = t.snd_nxt;
   r.header.ack = t.rcv_nxt;
@@ -212,7 +223,7 @@ void Stack::Machine::enter_time_wait(Tcb& t, Nanos now) {
   r.header.has_timestamps = t.timestamps;
   r.header.ts_value = t.ts_now(now);
   r.header.ts_echo = t.ts_recent;
-  reply(r);
+  if (t.acks_due) reply(r);
   const std::uint64_t key_hash = hash(t.key);
   if (time_waits.full() && time_waits.oldest() != no_slot) {
     core.counters.add(Counter::tcp_time_wait_recycled);

@@ -86,6 +86,12 @@ bool Reassembly::insert(Holes& holes, Seq begin, Chain data, Buffers& pool, Coun
   return true;
 }
 
+Range Reassembly::known(const Holes& holes, Seq begin, Seq end) const {
+  for (std::uint32_t i = head_; i != no_slot && holes[i].begin < end; i = holes[i].next)
+    if (holes[i].end() > begin) return {later(begin, holes[i].begin), earlier(end, holes[i].end())};
+  return {begin, begin};
+}
+
 std::uint32_t Reassembly::take(Holes& holes, Seq next, Chain& out) {
   std::uint32_t taken = 0;
   while (head_ != no_slot && holes[head_].begin <= next) {

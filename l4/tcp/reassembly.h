@@ -31,6 +31,8 @@ class Reassembly {
 
   // Takes data that begins at `begin`, behind what is expected next. False: no room; the data is dropped.
   bool insert(Holes& holes, Seq begin, Chain data, Buffers& pool, Counters& counters);
+  // The first part of [begin, end) that waits here already; empty (begin == end) when none does.
+  Range known(const Holes& holes, Seq begin, Seq end) const;
   // Moves what follows on from `next` to the end of `out` and returns how many bytes that was.
   std::uint32_t take(Holes& holes, Seq next, Chain& out);
   // Up to `limit` ranges for a SACK option, the one touched last first (RFC 2018 4).
