@@ -77,6 +77,15 @@ def shim(build, _):
             if os.access(path, os.X_OK) and os.path.isfile(path)]
 
 
+def tcp_scripts(build, _):
+    """Scripted conversations with our TCP in every build; the same with the kernel's, which takes real time, in one."""
+    binary = build.program("tests/tcp_scripts/tcp-scripts")
+    tasks = [Task("tcp scripts", "tcp-scripts", [binary], 120)]
+    if build.only or not build.sanitized:
+        tasks.append(Task("tcp scripts", "tcp-scripts against Linux", [binary, "--kernel"], 180, alone=True))
+    return tasks
+
+
 def scripts(_build, _jobs):
     return [Task("scripts", os.path.basename(path), [path], stated_timeout(path, 120), alone=True)
             for path in found("tests/scripts/*.sh", "tests/scripts/*.py")]
@@ -161,6 +170,7 @@ KINDS = [
     Kind("golden", any_of("tests/golden/*.cc"), golden, "both"),
     Kind("sim", any_of("tests/sim/*.cc"), sim, "both"),
     Kind("shim", any_of("tests/tcp_shim/*_test.c"), shim, "both"),
+    Kind("tcp scripts", any_of("tests/tcp_scripts/*.cc"), tcp_scripts, "both"),
     Kind("scripts", any_of("tests/scripts/*.sh", "tests/scripts/*.py"), scripts, "plain"),
     Kind("fuzz", any_of("tests/fuzz/fuzz_*.cc"), fuzz, "fuzzers"),
     Kind("e2e", any_of("tests/e2e/[0-9][0-9]_*"), e2e, "plain"),

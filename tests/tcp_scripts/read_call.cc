@@ -71,6 +71,7 @@ bool argument(Text& text, Call& out) {
   }
   do {
     std::int64_t number = 0;
+    text.skip_space();
     const Text before = text;  // a field may have its name before it: {onoff=1, linger=0}
     if (text.word().empty() || !text.take("=")) text = before;
     if (!value(text, number)) return false;

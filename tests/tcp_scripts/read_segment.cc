@@ -80,16 +80,17 @@ bool read_options(Text& text, Segment& out) {
   return text.take(">") || text.fail("options end with >");
 }
 
-bool read_flags(Text& text, std::uint8_t& out) {
+bool read_flags(Text& text, std::uint8_t& out, bool& any_push) {
   text.skip_space();
   static constexpr std::pair<char, std::uint8_t> letters[] = {{'S', SYN}, {'F', FIN}, {'R', RST}, {'P', PSH},
                                                               {'U', URG}, {'E', ECE}, {'W', CWR}, {'.', ACK}};
   if (text.take("-")) return true;
   while (!text.left.empty() && text.left[0] != ' ') {
-    bool known = false;
+    bool known = text.left[0] == 'p';
+    any_push |= known;
     for (const auto& [letter, bit] : letters)
       if (text.left[0] == letter) out |= bit, known = true;
-    if (!known) return text.fail("flags are of SFRPUEW. or -");
+    if (!known) return text.fail("flags are of SFRPpUEW. or -");
     text.left.remove_prefix(1);
   }
   return true;
@@ -111,7 +112,7 @@ bool read_segment(Text& text, Segment& out) {
     if (!text.number(number) || !text.take(")")) return text.fail("a peer is (N)");
     out.peer = static_cast<unsigned>(number);
   }
-  if (!read_ecn(text, out) || !read_flags(text, out.flags)) return false;
+  if (!read_ecn(text, out) || !read_flags(text, out.flags, out.any_push)) return false;
   std::uint32_t end = 0;
   if (!range(text, out.seq, end) || !text.take("(") || !text.number(number) || !text.take(")"))
     return text.fail("a segment is FLAGS SEQ:END(SIZE)");

@@ -121,7 +121,9 @@ class Run {
     const Nanos latest = event.when.any ? now() + longest : due(event.when.to) + target_.late;
     const auto seen = hear(latest);
     if (!seen) return fail("nothing came", "(nothing)", latest);
-    answer(to_text(seen->segment, true));
+    Segment told = seen->segment;
+    if (expect.segment.any_push) told.flags &= static_cast<std::uint8_t>(~PSH);
+    answer(to_text(told, true));
     const std::string text = "> " + to_text(seen->segment);
     if (!seen->wrong.empty()) return fail("broken: " + seen->wrong, text, seen->at);
     const auto ms = static_cast<std::uint32_t>(target_.late.ns / 1'000'000);

@@ -33,6 +33,7 @@ struct Segment {
   std::optional<std::uint8_t> ecn;  // the two bits of the IP header
   unsigned peer = 1;                // which of the script's peers: a port each
   bool bad_checksum = false;
+  bool any_push = false;  // `p`: PSH or not
 
   const Option* find(Option::Kind kind) const;
 };

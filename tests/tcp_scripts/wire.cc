@@ -202,6 +202,7 @@ Sent decode(const Bytes& ip, Flow& flow) {
   s.flags = tcp[13];
   if (s.flags & SYN) flow.local_base = get32(tcp, 4);
   s.seq = get32(tcp, 4) - flow.local_base;
+  if (s.flags & RST && get32(tcp, 4) == 0) s.seq = 0;  // of no connection: 0 on the wire
   s.size = static_cast<std::uint32_t>(tcp.size() - header);
   s.ack = s.flags & ACK ? get32(tcp, 8) - flow.peer_base : 0;
   s.window = static_cast<std::uint16_t>(get16(tcp, 14));
