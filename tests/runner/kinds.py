@@ -83,6 +83,8 @@ def tcp_scripts(build, _):
     tasks = [Task("tcp scripts", "tcp-scripts", [binary], 120)]
     if build.only or not build.sanitized:
         tasks.append(Task("tcp scripts", "tcp-scripts against Linux", [binary, "--kernel"], 180, alone=True))
+        tasks.append(Task("tcp scripts", "docs/tcp.md", ["python3", "tests/tcp_scripts/table.py", "--build", build.folder,
+                                                         "--check"], 60))
     return tasks
 
 

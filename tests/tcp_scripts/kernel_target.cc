@@ -1,8 +1,8 @@
 // The kernel's TCP in real time: real sockets in a network namespace of this process alone, which ends with it, and a
 // TUN device as the wire (no offloads are asked for, so the kernel cuts segments and fills checksums itself).
 #include <fcntl.h>
-#include <linux/if_tun.h>
 #include <linux/if.h>
+#include <linux/if_tun.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/ioctl.h>
@@ -30,7 +30,7 @@ Nanos clock_now() {
 class Kernel final : public Target {
  public:
   explicit Kernel(int tun) : tun_(tun), start_(clock_now()) {
-    early = Nanos{8'000'000};   // two jiffies of 4 ms
+    early = Nanos{8'000'000};  // two jiffies of 4 ms
     late = Nanos{70'000'000};  // this process may wait for a CPU
   }
   ~Kernel() override { ::close(tun_); }
@@ -126,8 +126,11 @@ std::expected<std::unique_ptr<Target>, std::string> make_kernel(const Script& sc
   if (tun < 0 || !configure(v6)) return std::unexpected(std::string("no TUN device: ") + std::strerror(errno));
   auto kernel = std::make_unique<Kernel>(tun);
   // What distributions change, and what outlives a connection.
-  std::map<std::string, std::int64_t> settings{{"tcp_no_metrics_save", 1}, {"tcp_ecn", 2}, {"tcp_fastopen", 0},
-                                               {"tcp_syncookies", 1}, {"tcp_pacing_ss_ratio", 200}};
+  std::map<std::string, std::int64_t> settings{{"tcp_no_metrics_save", 1},
+                                               {"tcp_ecn", 2},
+                                               {"tcp_fastopen", 0},
+                                               {"tcp_syncookies", 1},
+                                               {"tcp_pacing_ss_ratio", 200}};
   for (const auto* more : {&script.settings, &script.linux_settings})
     for (const auto& [name, value] : *more) settings[name] = value;
   set("ipv4/tcp_rmem", "4096 131072 6291456");

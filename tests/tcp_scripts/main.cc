@@ -23,9 +23,9 @@ namespace {
 struct Options {
   bool kernel = false;
   unsigned jobs = 48, tries = 3;
-  int family = 0;       // 0: both for ours, IPv4 for the kernel's
+  int family = 0;        // 0: both for ours, IPv4 for the kernel's
   bool verbose = false;  // transcripts of what passed too
-  std::string answers;   // file to write: NAME, a tab, what it said
+  std::string answers;   // file to write: a line NAME DIGEST ANSWER for each that passed, with tabs between
   std::vector<std::string> paths;
 };
 
@@ -73,8 +73,8 @@ Child start_child(const Script& script, bool v6) {
   if (pid == 0) {
     alarm(60);
     const Verdict verdict = run_once(script, Backend::linux_kernel, v6);
-    const std::string all = std::string(verdict.passed ? "1" : "0") + '\1' + verdict.why + '\1' + verdict.answers + '\1' +
-                            verdict.text;
+    const std::string all =
+        std::string(verdict.passed ? "1" : "0") + '\1' + verdict.why + '\1' + verdict.answers + '\1' + verdict.text;
     for (std::size_t at = 0; at < all.size();) {
       const ssize_t size = write(ends[1], all.data() + at, all.size() - at);
       if (size <= 0) break;
@@ -153,14 +153,17 @@ int tell(const std::vector<Script>& scripts, const std::map<const Script*, Verdi
     else std::printf("not ok %s # %s\n", name.c_str(), v.why.c_str());
     if (!v.passed || options.verbose) std::printf("%s", v.text.c_str());
     failed += !v.passed;
-    if (answers.is_open() && v.passed) answers << script.name << '\t' << v.answers << '\n';
+    if (answers.is_open() && v.passed)
+      answers << script.name << '\t' << std::hex << script.digest << '\t' << v.answers << '\n';
   }
   std::printf("# %zu scripts, %d failed\n", verdicts.size(), failed);
   return failed || verdicts.empty() ? 1 : 0;
 }
 
 int usage() {
-  std::fprintf(stderr, "usage: tcp-scripts [--kernel] [--jobs N] [--tries N] [--family 4|6] [--verbose] [--answers FILE] [FILE | FOLDER]...\n");
+  std::fprintf(stderr,
+               "usage: tcp-scripts [--kernel] [--jobs N] [--tries N] [--family 4|6] [--verbose] [--answers FILE] [FILE "
+               "| FOLDER]...\n");
   return 2;
 }
 

@@ -18,24 +18,43 @@ struct Name {
   std::int64_t value;
 };
 #define NAME(constant) {#constant, constant}
-constexpr Name constants[] = {
-    NAME(SOL_SOCKET), {"SOL_TCP", IPPROTO_TCP}, NAME(IPPROTO_TCP), NAME(AF_INET), NAME(AF_INET6), NAME(SOCK_STREAM),
-    NAME(SO_ERROR), NAME(SO_LINGER), NAME(SO_KEEPALIVE), NAME(SO_RCVBUF), NAME(SO_SNDBUF), NAME(SO_REUSEADDR),
-    NAME(SO_OOBINLINE), NAME(SO_RCVLOWAT), NAME(TCP_NODELAY), NAME(TCP_MAXSEG), NAME(TCP_CORK), NAME(TCP_KEEPIDLE),
-    NAME(TCP_KEEPINTVL), NAME(TCP_KEEPCNT), NAME(TCP_SYNCNT), NAME(TCP_LINGER2), NAME(TCP_DEFER_ACCEPT),
-    NAME(TCP_WINDOW_CLAMP), NAME(TCP_QUICKACK), NAME(TCP_USER_TIMEOUT), NAME(SHUT_RD), NAME(SHUT_WR), NAME(SHUT_RDWR),
-    NAME(MSG_OOB), NAME(MSG_PEEK), NAME(MSG_DONTWAIT), NAME(MSG_MORE), NAME(MSG_NOSIGNAL), NAME(MSG_TRUNC),
-    NAME(POLLIN), NAME(POLLOUT), NAME(POLLPRI), NAME(POLLERR), NAME(POLLHUP), NAME(POLLRDHUP), NAME(SIOCINQ),
-    NAME(SIOCOUTQ), {"TCP_ESTABLISHED", 1}, {"TCP_SYN_SENT", 2},
-    {"TCP_SYN_RECV", 3}, {"TCP_FIN_WAIT1", 4}, {"TCP_FIN_WAIT2", 5}, {"TCP_TIME_WAIT", 6}, {"TCP_CLOSE", 7},
-    {"TCP_CLOSE_WAIT", 8}, {"TCP_LAST_ACK", 9}, {"TCP_LISTEN", 10}, {"TCP_CLOSING", 11}, {"TCP_CA_Open", 0}, {"TCP_CA_Disorder", 1}, {"TCP_CA_CWR", 2},
-    {"TCP_CA_Recovery", 3}, {"TCP_CA_Loss", 4}, {"TCPI_OPT_TIMESTAMPS", 1}, {"TCPI_OPT_SACK", 2},
-    {"TCPI_OPT_WSCALE", 4}, {"TCPI_OPT_ECN", 8}};
+constexpr Name constants[] = {NAME(SOL_SOCKET),       {"SOL_TCP", IPPROTO_TCP},
+                              NAME(IPPROTO_TCP),      NAME(AF_INET),
+                              NAME(AF_INET6),         NAME(SOCK_STREAM),
+                              NAME(SO_ERROR),         NAME(SO_LINGER),
+                              NAME(SO_KEEPALIVE),     NAME(SO_RCVBUF),
+                              NAME(SO_SNDBUF),        NAME(SO_REUSEADDR),
+                              NAME(SO_OOBINLINE),     NAME(SO_RCVLOWAT),
+                              NAME(TCP_NODELAY),      NAME(TCP_MAXSEG),
+                              NAME(TCP_CORK),         NAME(TCP_KEEPIDLE),
+                              NAME(TCP_KEEPINTVL),    NAME(TCP_KEEPCNT),
+                              NAME(TCP_SYNCNT),       NAME(TCP_LINGER2),
+                              NAME(TCP_DEFER_ACCEPT), NAME(TCP_WINDOW_CLAMP),
+                              NAME(TCP_QUICKACK),     NAME(TCP_USER_TIMEOUT),
+                              NAME(SHUT_RD),          NAME(SHUT_WR),
+                              NAME(SHUT_RDWR),        NAME(MSG_OOB),
+                              NAME(MSG_PEEK),         NAME(MSG_DONTWAIT),
+                              NAME(MSG_MORE),         NAME(MSG_NOSIGNAL),
+                              NAME(MSG_TRUNC),        NAME(POLLIN),
+                              NAME(POLLOUT),          NAME(POLLPRI),
+                              NAME(POLLERR),          NAME(POLLHUP),
+                              NAME(POLLRDHUP),        NAME(SIOCINQ),
+                              NAME(SIOCOUTQ),         {"TCP_ESTABLISHED", 1},
+                              {"TCP_SYN_SENT", 2},    {"TCP_SYN_RECV", 3},
+                              {"TCP_FIN_WAIT1", 4},   {"TCP_FIN_WAIT2", 5},
+                              {"TCP_TIME_WAIT", 6},   {"TCP_CLOSE", 7},
+                              {"TCP_CLOSE_WAIT", 8},  {"TCP_LAST_ACK", 9},
+                              {"TCP_LISTEN", 10},     {"TCP_CLOSING", 11},
+                              {"TCP_CA_Open", 0},     {"TCP_CA_Disorder", 1},
+                              {"TCP_CA_CWR", 2},      {"TCP_CA_Recovery", 3},
+                              {"TCP_CA_Loss", 4},     {"TCPI_OPT_TIMESTAMPS", 1},
+                              {"TCPI_OPT_SACK", 2},   {"TCPI_OPT_WSCALE", 4},
+                              {"TCPI_OPT_ECN", 8}};
 constexpr Name errors[] = {
-    NAME(EAGAIN), NAME(EINPROGRESS), NAME(ECONNREFUSED), NAME(ECONNRESET), NAME(ETIMEDOUT), NAME(EPIPE), NAME(ENOTCONN),
-    NAME(EHOSTUNREACH), NAME(ENETUNREACH), NAME(EINVAL), NAME(EISCONN), NAME(EALREADY), NAME(EBADF), NAME(EADDRINUSE),
-    NAME(EADDRNOTAVAIL), NAME(EACCES), NAME(ECONNABORTED), NAME(EPROTO), NAME(ENOPROTOOPT), NAME(EMSGSIZE),
-    NAME(EOPNOTSUPP), NAME(EDESTADDRREQ)};
+    NAME(EAGAIN),      NAME(EINPROGRESS),  NAME(ECONNREFUSED),  NAME(ECONNRESET),  NAME(ETIMEDOUT),    NAME(EPIPE),
+    NAME(ENOTCONN),    NAME(EHOSTUNREACH), NAME(ENETUNREACH),   NAME(EINVAL),      NAME(EISCONN),      NAME(EALREADY),
+    NAME(EBADF),       NAME(EADDRINUSE),   NAME(EADDRNOTAVAIL), NAME(EACCES),      NAME(ECONNABORTED), NAME(EPROTO),
+    NAME(ENOPROTOOPT), NAME(EMSGSIZE),     NAME(EOPNOTSUPP),    NAME(EDESTADDRREQ)};
 #undef NAME
 
 // A number, a constant, or several of them joined by |.

@@ -139,9 +139,12 @@ bool read_segment(Text& text, Segment& out) {
 
 bool read_icmp(Text& text, Icmp& out) {
   static constexpr std::pair<std::string_view, Icmp::Kind> kinds[] = {
-      {"frag_needed", Icmp::Kind::too_big},           {"host_unreachable", Icmp::Kind::host_unreachable},
-      {"port_unreachable", Icmp::Kind::port_unreachable}, {"protocol_unreachable", Icmp::Kind::protocol_unreachable},
-      {"prohibited", Icmp::Kind::prohibited},         {"time_exceeded", Icmp::Kind::time_exceeded},
+      {"frag_needed", Icmp::Kind::too_big},
+      {"host_unreachable", Icmp::Kind::host_unreachable},
+      {"port_unreachable", Icmp::Kind::port_unreachable},
+      {"protocol_unreachable", Icmp::Kind::protocol_unreachable},
+      {"prohibited", Icmp::Kind::prohibited},
+      {"time_exceeded", Icmp::Kind::time_exceeded},
       {"source_quench", Icmp::Kind::source_quench}};
   text.skip_space();
   const std::string name(text.word());
@@ -157,7 +160,8 @@ bool read_icmp(Text& text, Icmp& out) {
   if (!text.take("[")) return text.fail("an ICMP error quotes [SEQ:END(SIZE)]");
   std::uint32_t end = 0;
   out.quoted.flags = ACK;
-  if (!range(text, out.quoted.seq, end) || !text.take("(") || !text.number(number) || !text.take(")") || !text.take("]"))
+  if (!range(text, out.quoted.seq, end) || !text.take("(") || !text.number(number) || !text.take(")") ||
+      !text.take("]"))
     return text.fail("an ICMP error quotes [SEQ:END(SIZE)]");
   out.quoted.size = static_cast<std::uint32_t>(number);
   return true;

@@ -110,9 +110,15 @@ class Run {
       if (!wrong.empty()) return fail(wrong, got, last_);
       row(got, last_);
     } else {
+      if (!when_told(event).empty()) answer(when_told(event) + "nothing");
       row("", last_);
     }
     return true;
+  }
+  // A line of one target alone may differ from the other's by its time only.
+  static std::string when_told(const Event& event) {
+    if (!event.linux_only && !event.sluice_only) return "";
+    return event.text.substr(0, event.text.find(' ')) + " ";
   }
 
   bool hears(const Expect& expect, const Event& event) {
@@ -123,7 +129,8 @@ class Run {
     if (!seen) return fail("nothing came", "(nothing)", latest);
     Segment told = seen->segment;
     if (expect.segment.any_push) told.flags &= static_cast<std::uint8_t>(~PSH);
-    answer(to_text(told, true));
+    if (!expect.segment.window) told.window.reset();
+    answer(when_told(event) + to_text(told, true));
     const std::string text = "> " + to_text(seen->segment);
     if (!seen->wrong.empty()) return fail("broken: " + seen->wrong, text, seen->at);
     const auto ms = static_cast<std::uint32_t>(target_.late.ns / 1'000'000);
@@ -164,7 +171,8 @@ std::string transcript(const Outcome& outcome) {
     const bool wrong = !outcome.passed && i + 1 == outcome.rows.size();
     std::string left = r.wanted_at + " " + r.wanted;
     left.resize(std::max(left.size(), width), ' ');
-    out += std::string(wrong ? " !! " : "    ") + left + " | " + r.got_at + (r.got_at.empty() ? "" : " ") + r.got + "\n";
+    out +=
+        std::string(wrong ? " !! " : "    ") + left + " | " + r.got_at + (r.got_at.empty() ? "" : " ") + r.got + "\n";
   }
   return out;
 }

@@ -11,7 +11,8 @@ namespace {
 // Seconds, as 0, 1.25 or .1
 bool seconds(Text& text, Nanos& out) {
   std::size_t size = 0;
-  while (size < text.left.size() && (text.left[size] == '.' || (text.left[size] >= '0' && text.left[size] <= '9'))) ++size;
+  while (size < text.left.size() && (text.left[size] == '.' || (text.left[size] >= '0' && text.left[size] <= '9')))
+    ++size;
   double value = 0;
   const char* end = text.left.data() + size;
   if (size == 0 || std::from_chars(text.left.data(), end, value).ptr != end) return text.fail("a time is in seconds");
@@ -30,7 +31,8 @@ struct Reader {
   bool setting(Text text, std::map<std::string, std::int64_t>& out);
 };
 
-// `# differs: WHY`, `# linux: no, WHY`, `# family: 4`, `# set: tcp_ecn=1 ...`, `# linux set:`, `# sluice set:`; all other comments are for people.
+// `# differs: WHY`, `# linux: no, WHY`, `# family: 4`, `# set: tcp_ecn=1 ...`, `# linux set:`, `# sluice set:`; all
+// other comments are for people.
 bool Reader::comment(std::string_view line) {
   Text text{line, {}};
   text.take("#");
@@ -64,6 +66,7 @@ bool Reader::line(const std::string& whole, bool imported, int number, const std
   text.skip_space();
   if (text.left.empty()) return true;
   if (text.left[0] == '#') return comment(text.left);
+  for (const char c : text.left) script.digest = (script.digest ^ static_cast<std::uint8_t>(c)) * 1099511628211u;
   Event event;
   event.line = number;
   event.imported = imported;
@@ -86,7 +89,8 @@ bool Reader::line(const std::string& whole, bool imported, int number, const std
   else if (right && text.take("quiet")) event.action.emplace<Quiet>();
   else if (right) right = read_call(text, event.action.emplace<Call>());
   text.skip_space();
-  if (right && !text.left.empty() && text.left[0] != '#') right = text.fail("what is '" + std::string(text.left) + "'?");
+  if (right && !text.left.empty() && text.left[0] != '#')
+    right = text.fail("what is '" + std::string(text.left) + "'?");
   if (!right) return why = text.why.empty() ? "cannot be read" : text.why, false;
   script.events.push_back(std::move(event));
   return true;
@@ -97,7 +101,8 @@ bool Reader::file(const std::string& path, bool imported) {
   if (!in) return why = path + ": cannot be read", false;
   // Imports stand in a folder `preamble` here or further up.
   std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
-  while (folder.filename() != "preamble" && !std::filesystem::exists(folder / "preamble") && folder != folder.root_path())
+  while (folder.filename() != "preamble" && !std::filesystem::exists(folder / "preamble") &&
+         folder != folder.root_path())
     folder = folder.parent_path();
   if (folder.filename() != "preamble") folder /= "preamble";
   std::string text;
@@ -132,7 +137,8 @@ bool Text::number(std::int64_t& out) {
 
 std::string_view Text::word(std::string_view also) {
   std::size_t size = 0;
-  while (size < left.size() && (std::isalnum(static_cast<unsigned char>(left[size])) || also.contains(left[size]))) ++size;
+  while (size < left.size() && (std::isalnum(static_cast<unsigned char>(left[size])) || also.contains(left[size])))
+    ++size;
   const std::string_view out = left.substr(0, size);
   left.remove_prefix(size);
   return out;

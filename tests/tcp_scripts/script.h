@@ -60,8 +60,9 @@ struct Event {
 
 struct Script {
   std::string name;
-  std::string why_not_linux;   // why it cannot run against the kernel; empty: it can
-  std::string differs;         // why the kernel's answer is another than ours
+  std::uint64_t digest = 14695981039346656037u;  // FNV-1a of all lines that do something, imports too
+  std::string why_not_linux;                     // why it cannot run against the kernel; empty: it can
+  std::string differs;                           // why the kernel's answer is another than ours
   bool only4 = false, only6 = false;
   std::map<std::string, std::int64_t> settings;  // of both, by the last part of Linux's sysctl's name
   std::map<std::string, std::int64_t> linux_settings, sluice_settings;

@@ -37,8 +37,8 @@ bool is_padding(const Option& o) { return o.kind == Kind::nop || o.kind == Kind:
 
 std::string flags_text(std::uint8_t flags) {
   std::string out;
-  for (const auto& [bit, letter] : {std::pair{SYN, 'S'}, {FIN, 'F'}, {RST, 'R'}, {PSH, 'P'}, {URG, 'U'}, {ECE, 'E'},
-                                    {CWR, 'W'}, {ACK, '.'}})
+  for (const auto& [bit, letter] :
+       {std::pair{SYN, 'S'}, {FIN, 'F'}, {RST, 'R'}, {PSH, 'P'}, {URG, 'U'}, {ECE, 'E'}, {CWR, 'W'}, {ACK, '.'}})
     if (flags & bit) out += letter;
   return out.empty() ? "-" : out;
 }
@@ -85,7 +85,8 @@ const Option* Segment::find(Option::Kind kind) const {
 std::string to_text(const Segment& s, bool answer) {
   std::string out;
   if (s.peer != 1) out += "(" + std::to_string(s.peer) + ") ";
-  if (s.ecn && (*s.ecn || !answer)) out += std::string("[") + (const char*[]){"noecn", "ect1", "ect0", "ce"}[*s.ecn] + "] ";
+  if (s.ecn && (*s.ecn || !answer))
+    out += std::string("[") + (const char*[]){"noecn", "ect1", "ect0", "ce"}[*s.ecn] + "] ";
   out += flags_text(s.flags) + " " + std::to_string(s.seq) + ":" + std::to_string(s.seq + s.size) + "(" +
          std::to_string(s.size) + ")";
   if (s.flags & ACK) out += " ack " + std::to_string(s.ack);
@@ -106,7 +107,8 @@ std::string difference(const Segment& wanted, const Segment& got, std::uint32_t 
   };
   if (wanted.peer != got.peer) return numbers("peer", wanted.peer, got.peer);
   const std::uint8_t mattering = wanted.any_push ? static_cast<std::uint8_t>(~PSH) : 0xff;
-  if ((wanted.flags ^ got.flags) & mattering) return "flags " + flags_text(wanted.flags) + " are " + flags_text(got.flags);
+  if ((wanted.flags ^ got.flags) & mattering)
+    return "flags " + flags_text(wanted.flags) + " are " + flags_text(got.flags);
   if (wanted.seq != got.seq) return numbers("seq", wanted.seq, got.seq);
   if (wanted.size != got.size) return numbers("size", wanted.size, got.size);
   if (wanted.flags & ACK && wanted.ack != got.ack) return numbers("ack", wanted.ack, got.ack);

@@ -148,15 +148,16 @@ std::vector<Option> decode_options(const Bytes& in, std::size_t at, std::size_t 
 struct IcmpCode {
   std::uint8_t type4, code4, type6, code6;
 };
-constexpr IcmpCode icmp_codes[] = {{3, 4, 2, 0}, {3, 1, 1, 3}, {3, 3, 1, 4},
-                                   {3, 2, 4, 1}, {3, 13, 1, 1}, {11, 0, 3, 0}, {4, 0, 100, 0}};
+constexpr IcmpCode icmp_codes[] = {{3, 4, 2, 0},  {3, 1, 1, 3},  {3, 3, 1, 4},  {3, 2, 4, 1},
+                                   {3, 13, 1, 1}, {11, 0, 3, 0}, {4, 0, 100, 0}};
 
 }  // namespace
 
 Bytes encode(const Segment& s, const Flow& flow) {
   const Bytes& from = flow.v6 ? peer_address6 : peer_address4;
   const Bytes& to = flow.v6 ? local_address6 : local_address4;
-  Bytes tcp = tcp_bytes(s, encode_options(s.options, flow), flow.peer_port, flow.local_port, flow.peer_base, flow.local_base);
+  Bytes tcp =
+      tcp_bytes(s, encode_options(s.options, flow), flow.peer_port, flow.local_port, flow.peer_base, flow.local_base);
   set16(tcp, 16, checksum(tcp, 0, pseudo_sum(from, to, tcp.size(), 6)) ^ (s.bad_checksum ? 0x5a5a : 0));
   return ip_bytes(from, to, 6, s.ecn.value_or(0), tcp);
 }
