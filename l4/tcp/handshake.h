@@ -15,7 +15,7 @@ struct Handshake {
   std::uint32_t ts_recent = 0, ts_offset = 0;
   ListenerId listener = 0;
   std::uint32_t previous = no_slot, next = no_slot;  // by age
-  std::uint16_t mss = 0;  // 0: it did not say
+  std::uint16_t mss = 0;                             // 0: it did not say
   std::uint8_t snd_scale = 0, rcv_scale = 0;
   bool timestamps : 1 = false;
   bool sack : 1 = false;
