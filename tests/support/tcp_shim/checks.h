@@ -31,15 +31,15 @@ static inline int check_equal(long long got, long long wanted, const char* file,
 #define CHECK_FAILS(call, number)                                                                                      \
   (errno = 0, CHECK_EQUAL((call), -1) && check_equal(errno, (number), __FILE__, __LINE__, #call " gives " #number))
 
-#define RUN(test)                                                                                                      \
-  do {                                                                                                                 \
-    checks_failed = checks_done = 0;                                                                                   \
-    test();                                                                                                            \
-    if (checks_failed || !checks_done) {                                                                               \
-      printf("not ok %s # %s\n", #test, checks_failed ? checks_first : "no checks");                                   \
-      ++tests_failed;                                                                                                  \
-    } else {                                                                                                           \
-      printf("ok %s\n", #test);                                                                                        \
-    }                                                                                                                  \
-    fflush(stdout);                                                                                                    \
-  } while (0)
+static inline void run_named(const char* name, void (*test)(void)) {
+  checks_failed = checks_done = 0;
+  test();
+  if (checks_failed || !checks_done) {
+    printf("not ok %s # %s\n", name, checks_failed ? checks_first : "no checks");
+    ++tests_failed;
+  } else {
+    printf("ok %s\n", name);
+  }
+  fflush(stdout);
+}
+#define RUN(test) run_named(#test, test)

@@ -96,6 +96,8 @@ int Shim::connect(Call& call, Socket& s, const sockaddr* address, socklen_t size
       if (const int wrong = start_connect(s, to)) return fail(wrong);
       changed();
       error = EINPROGRESS;
+      // Over loopback it may be decided by now; Linux looks before the answer is there.
+      if (s.nonblocking) return fail(error);
     }
   }
   const Nanos deadline = deadline_of(*this, s, s.options.send_timeout, 0);

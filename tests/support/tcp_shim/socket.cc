@@ -15,7 +15,7 @@ namespace {
 
 bool any_of_family(const IpAddress& any, bool v6_only, const IpAddress& other) {
   if (!any.is_unspecified()) return false;
-  return any.is_v4() ? other.is_v4() : !v6_only || !other.is_v4() || other.is_unspecified();
+  return any.is_v4() ? other.is_v4() : !v6_only || !other.is_v4();
 }
 
 bool overlap(const Socket& a, const IpAddress& at, const Socket& b) {
