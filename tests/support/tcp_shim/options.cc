@@ -28,6 +28,7 @@ constexpr Key keys[] = {
     {"seed", "", 0, INT64_MAX, [](Options& o, std::int64_t v) { o.seed = static_cast<std::uint64_t>(v); }},
     {"start_us", "", 0, billion* million, [](Options& o, std::int64_t v) { o.start = Nanos{v * 1000}; }},
     {"spin_us", "", 0, million, [](Options& o, std::int64_t v) { o.spin = Nanos{v * 1000}; }},
+    {"grace_us", "", 0, million, [](Options& o, std::int64_t v) { o.grace = Nanos{v * 1000}; }},
     {"first_fd", "", 0, million, [](Options& o, std::int64_t v) { o.first_fd = static_cast<int>(v); }},
     {"timestamps", "tcp_timestamps", 0, 2, [](Options& o, std::int64_t v) { o.timestamps = v; }},
     {"sack", "tcp_sack", 0, 1, [](Options& o, std::int64_t v) { o.sack = v; }},

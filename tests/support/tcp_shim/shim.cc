@@ -159,6 +159,9 @@ void Shim::on_event(const tcp::Event& event) {
     stack->user(event.id) = s->serial;
     s->local = stack->local(event.id);
     s->remote = stack->remote(event.id);
+    // SYN and ACK came, a SYN-ACK left, before there was a socket to count them.
+    s->traffic = {.segments_out = 1, .segments_in = 2, .data_segments_in = payload_in > 0, .ack_received = now};
+    if (payload_in > 0) s->traffic.data_received = now;
     listener->accepted.push_back(s);
     ++listener->activity;
     apply_options(*s);

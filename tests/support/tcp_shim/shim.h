@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <optional>
+#include <thread>
 #include <vector>
 
 #include "dataplane/packet/buffers.h"
@@ -23,7 +24,7 @@ struct Options {
   std::vector<IpAddress> local;
   std::uint16_t mtu = 1500;
   std::uint64_t seed = 1;
-  Nanos start{1'000'000'000'000}, spin{};
+  Nanos start{1'000'000'000'000}, spin{}, grace{5'000'000};
   bool advance = false;  // blocking=advance
   int first_fd = 1024;
   std::uint16_t port_low = 32768, port_high = 60999;
@@ -57,6 +58,7 @@ class Call {
 
  private:
   void looked();
+  void let_go();
 
   Shim& shim_;
   std::unique_lock<std::mutex> lock_;
@@ -141,6 +143,7 @@ class Shim {
   std::uint32_t events_of(Socket& s) const;  // EPOLL bits, as tcp_poll of Linux tells them
 
   // ---- wire.cc
+  std::uint16_t path_to(const IpAddress& remote) const;  // the MTU of the way there
   int inject(const std::uint8_t* packet, std::size_t size);
   void input(const Bytes& packet);
   void count(const Bytes& packet, bool out);
@@ -152,8 +155,9 @@ class Shim {
   Wire wire{*this};
   std::optional<tcp::Stack> stack;
   Nanos now;
-  std::deque<Sent> sent;      // left, not taken by tcp_shim_next
-  std::deque<Bytes> looping;  // on their way to ourselves
+  std::deque<Sent> sent;       // left, not taken by tcp_shim_next
+  std::deque<Bytes> looping;   // on their way to ourselves
+  std::size_t payload_in = 0;  // of the segment that came in last
   std::uint64_t packets_out = 0, dropped = 0;
   std::vector<FilePtr> files;                  // by descriptor, from options.first_fd on
   std::map<std::uint64_t, SocketPtr> sockets;  // all that the stack or a descriptor knows, by serial
@@ -164,8 +168,9 @@ class Shim {
     bool woken = false;
   };
   std::vector<Sleeper*> sleepers;
-  unsigned looking = 0;  // woken, and neither back at sleep nor returned
-  bool dirty = false;    // the sleepers are to look again
+  std::vector<std::thread::id> returned;  // of calls that had slept, until they call again
+  unsigned looking = 0;                   // woken, and neither back at sleep nor returned
+  bool dirty = false;                     // the sleepers are to look again
   std::condition_variable something_changed, all_looked;
 };
 

@@ -114,8 +114,7 @@ int set_option(Socket& s, int level, int name, const void* value, socklen_t size
 int max_segment(const Shim& t, const Socket& s) {
   if (!s.open && s.options.max_segment) return s.options.max_segment;
   if (!s.open || s.connecting) return 536;
-  const tcp::Info info = t.info(s);
-  return segment_size(info, t.options.mtu);
+  return segment_size(t, t.info(s));
 }
 
 int get_tcp(const Shim& t, const Socket& s, int name, int& out) {

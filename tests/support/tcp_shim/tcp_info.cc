@@ -10,7 +10,7 @@ namespace sluice::shim {
 namespace {
 
 // Numbers of enum tcp_state in net/tcp_states.h, which no header for programs has.
-std::uint8_t state_of(const Shim&, const Socket& s, const tcp::Info& info) {
+std::uint8_t state_of(const Socket& s, const tcp::Info& info) {
   constexpr std::uint8_t closed = 7, listen = 10;
   if (s.listening) return listen;
   if (!s.open) return closed;
@@ -35,47 +35,73 @@ std::uint32_t ms_since(Nanos then, Nanos now) {
 
 std::uint32_t in_segments(std::uint32_t bytes, std::uint32_t segment) { return (bytes + segment - 1) / segment; }
 
-}  // namespace
+std::uint32_t micros(Nanos time) { return static_cast<std::uint32_t>(time.micros()); }
 
-int segment_size(const tcp::Info& info, std::uint16_t mtu) {
-  const int ip = info.remote.address.is_v4() ? 20 : 40;
-  return std::min<int>(info.mss, mtu - ip - 20) - (info.timestamps ? 12 : 0);
+// What the connection's own state tells.
+void from_stack(Shim& t, const tcp::Info& info, ::tcp_info& out) {
+  const auto segment = static_cast<std::uint32_t>(std::max(segment_size(t, info), 1));
+  const bool scaled = info.send_scale || info.receive_scale;
+  out.tcpi_options =
+      static_cast<std::uint8_t>((info.timestamps ? TCPI_OPT_TIMESTAMPS : 0) | (info.sack ? TCPI_OPT_SACK : 0) |
+                                (scaled ? TCPI_OPT_WSCALE : 0) | (info.ecn ? TCPI_OPT_ECN : 0));
+  out.tcpi_snd_wscale = info.send_scale & 15;
+  out.tcpi_rcv_wscale = info.receive_scale & 15;
+  out.tcpi_ca_state = info.in_recovery ? TCP_CA_Recovery : TCP_CA_Open;
+  out.tcpi_rto = micros(info.rto);
+  out.tcpi_snd_mss = segment;
+  out.tcpi_rcv_mss = info.receive_mss;
+  out.tcpi_advmss = static_cast<std::uint32_t>(offered_mss(t, info) - (info.timestamps ? 12 : 0));
+  out.tcpi_pmtu = path_mtu(t, info);
+  out.tcpi_unacked = in_segments(info.in_flight + info.lost + info.sacked, segment);
+  out.tcpi_lost = in_segments(info.lost, segment);
+  out.tcpi_sacked = in_segments(info.sacked, segment);
+  out.tcpi_rtt = micros(info.rtt);
+  out.tcpi_rttvar = micros(info.rtt_variance);
+  out.tcpi_min_rtt = info.rtt_min > Nanos{} ? micros(info.rtt_min) : ~0u;
+  out.tcpi_snd_ssthresh = info.ssthresh == 0 ? 0x7fffffff : info.ssthresh / segment;
+  out.tcpi_snd_cwnd = info.cwnd / segment;
+  out.tcpi_reordering = 3;
+  out.tcpi_snd_wnd = info.peer_window;
+  out.tcpi_rcv_space = out.tcpi_rcv_ssthresh = info.our_window;
+  out.tcpi_delivery_rate = info.delivery_rate;
+  out.tcpi_pacing_rate = info.pacing_rate ? info.pacing_rate : ~0ull;
+  out.tcpi_max_pacing_rate = ~0ull;
+  // SND.UNA less the initial sequence number: an active open's SYN counts, and so does a FIN.
+  const bool synchronized = info.state >= tcp::State::established;
+  const bool fin = info.state == tcp::State::fin_wait_2 || info.state == tcp::State::time_wait;
+  out.tcpi_bytes_acked = info.bytes_acknowledged + (synchronized && !info.passive) + fin;
+  out.tcpi_bytes_received = info.bytes_received;
+  const std::uint64_t queued = info.bytes_acknowledged + info.send_queue;
+  out.tcpi_notsent_bytes = static_cast<std::uint32_t>(queued - std::min(info.bytes_sent, queued));
+  out.tcpi_total_retrans = info.retransmits;
 }
 
-int put_tcp_info(const Shim& t, const Socket& s, void* value, socklen_t* size) {
+}  // namespace
+
+std::uint16_t path_mtu(const Shim& t, const tcp::Info& info) {
+  return info.path_mtu ? info.path_mtu : t.path_to(info.remote.address);
+}
+
+int offered_mss(Shim& t, const tcp::Info& info) {
+  const int ip = info.remote.address.is_v4() ? 20 : 40;
+  return std::min<int>(t.stack->settings(0).mss_max, t.path_to(info.remote.address) - ip - 20);
+}
+
+int segment_size(const Shim& t, const tcp::Info& info) {
+  const int ip = info.remote.address.is_v4() ? 20 : 40;
+  return std::min<int>(info.mss, path_mtu(t, info) - ip - 20) - (info.timestamps ? 12 : 0);
+}
+
+int put_tcp_info(Shim& t, const Socket& s, void* value, socklen_t* size) {
   const tcp::Info info = t.info(s);
   const Traffic& traffic = s.traffic;
-  const auto segment = static_cast<std::uint32_t>(std::max(segment_size(info, t.options.mtu), 1));
   ::tcp_info out{};
-  out.tcpi_state = state_of(t, s, info);
+  out.tcpi_state = state_of(s, info);
   if (s.listening) {
     out.tcpi_unacked = static_cast<std::uint32_t>(s.accepted.size());
     out.tcpi_sacked = s.backlog;
   } else if (info.mss) {
-    out.tcpi_options =
-        static_cast<std::uint8_t>((info.timestamps ? TCPI_OPT_TIMESTAMPS : 0) | (info.sack ? TCPI_OPT_SACK : 0) |
-                                  (info.send_scale || info.receive_scale ? TCPI_OPT_WSCALE : 0));
-    out.tcpi_snd_wscale = info.send_scale & 15;
-    out.tcpi_rcv_wscale = info.receive_scale & 15;
-    out.tcpi_ca_state = info.in_recovery ? TCP_CA_Recovery : TCP_CA_Open;
-    out.tcpi_rto = static_cast<std::uint32_t>(info.rto.micros());
-    out.tcpi_snd_mss = segment;
-    out.tcpi_unacked = in_segments(info.in_flight, segment);
-    out.tcpi_rtt = static_cast<std::uint32_t>(info.rtt.micros());
-    out.tcpi_rttvar = static_cast<std::uint32_t>(info.rtt_variance.micros());
-    out.tcpi_min_rtt = info.rtt_min > Nanos{} ? static_cast<std::uint32_t>(info.rtt_min.micros()) : ~0u;
-    out.tcpi_snd_ssthresh = info.ssthresh >= 1u << 30 ? 0x7fffffff : info.ssthresh / segment;
-    out.tcpi_snd_cwnd = info.cwnd / segment;
-    out.tcpi_pmtu = t.options.mtu;
-    out.tcpi_snd_wnd = info.peer_window;
-    out.tcpi_rcv_space = info.our_window;
-    out.tcpi_delivery_rate = info.delivery_rate;
-    out.tcpi_bytes_acked = info.bytes_acknowledged;
-    out.tcpi_bytes_received = info.bytes_received;
-    out.tcpi_notsent_bytes =
-        static_cast<std::uint32_t>(info.bytes_acknowledged + info.send_queue -
-                                   std::min(info.bytes_sent, info.bytes_acknowledged + info.send_queue));
-    out.tcpi_total_retrans = info.retransmits;
+    from_stack(t, info, out);
   }
   out.tcpi_segs_out = traffic.segments_out;
   out.tcpi_segs_in = traffic.segments_in;

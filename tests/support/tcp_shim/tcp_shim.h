@@ -46,6 +46,8 @@ typedef struct tcp_shim tcp_shim;
 //   blocking=wait|advance    a blocking call with nothing to return sleeps until another thread changes that (wait),
 //                            or moves the clock itself, timer by timer (advance), and fails with EDEADLK when no timer
 //                            is left.  wait
+//   grace_us=N               when a call woke another thread's, it lets that thread go first: until that one makes
+//                            another call (it may want to know the time), this long in real time at most.  5000
 //   first_fd=N               descriptors count from here.  1024
 //   ports=LOW-HIGH           of connect and of bind to port 0 (ip_local_port_range).  32768-60999
 //   timestamps=0|1           tcp_timestamps.  1

@@ -6,8 +6,15 @@ namespace sluice::shim {
 Call::Call(Shim& shim) : shim_(shim), lock_(shim.mutex) {}
 
 Call::~Call() {
+  let_go();
+  if (has_slept_ && shim_.options.grace > Nanos{}) shim_.returned.push_back(std::this_thread::get_id());
   if (awake_) looked();
   if (std::exchange(shim_.dirty, false)) wake();
+}
+
+// The thread of a call that was woken has come back with another: whoever waited for that goes on.
+void Call::let_go() {
+  if (std::erase(shim_.returned, std::this_thread::get_id()) && shim_.returned.empty()) shim_.all_looked.notify_all();
 }
 
 void Call::looked() {
@@ -21,7 +28,11 @@ void Call::wake() {
   shim_.sleepers.clear();
   shim_.something_changed.notify_all();
   // One that has slept itself does not wait for others: whoever woke it waits for them all.
-  if (!has_slept_) shim_.all_looked.wait(lock_, [&] { return shim_.looking == 0; });
+  if (has_slept_) return;
+  shim_.all_looked.wait(lock_, [&] { return shim_.looking == 0; });
+  shim_.all_looked.wait_for(lock_, std::chrono::nanoseconds(shim_.options.grace.ns),
+                            [&] { return shim_.returned.empty(); });
+  shim_.returned.clear();
 }
 
 int Call::sleep(Nanos deadline) {
@@ -33,6 +44,7 @@ int Call::sleep(Nanos deadline) {
     shim_.advance(*this, deadline);
     return 0;
   }
+  let_go();
   if (std::exchange(shim_.dirty, false)) wake();
   Shim::Sleeper self{deadline};
   shim_.sleepers.push_back(&self);

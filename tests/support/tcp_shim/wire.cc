@@ -71,7 +71,11 @@ Packet frame_of(const Bytes& packet, Buffers& buffers) {
 }  // namespace
 
 tcp::Path Wire::path(const IpAddress&, const IpAddress& remote, tcp::PathCache&) {
-  return {loopback(remote) ? std::uint16_t{65535} : shim_.options.mtu, false, true};
+  return {shim_.path_to(remote), false, true};
+}
+
+std::uint16_t Shim::path_to(const IpAddress& remote) const {
+  return loopback(remote) ? std::uint16_t{65535} : options.mtu;
 }
 
 void Wire::send(Packet packet, const IpAddress&, const IpAddress& remote, tcp::PathCache&, Nanos now) {
@@ -90,6 +94,7 @@ void Wire::send(Packet packet, const IpAddress&, const IpAddress& remote, tcp::P
 void Shim::count(const Bytes& packet, bool out) {
   Tuple t;
   if (!read_tuple(packet, t)) return;
+  if (!out) payload_in = t.payload;
   const Endpoint &local = out ? t.source : t.destination, &remote = out ? t.destination : t.source;
   for (const auto& [serial, s] : sockets) {
     if (!s->open || s->local != local || s->remote != remote) continue;
