@@ -1,4 +1,6 @@
 // What options of the endpoint and of its sockets change on the wire, and the calls that no socket has.
+#include "tests/tcp_shim/peer.h"
+
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
@@ -6,30 +8,28 @@
 #include <netinet/in.h>
 #include <sys/ioctl.h>
 
-#include "tests/tcp_shim/peer.h"
-
-static int set(struct peer *p, int fd, int level, int name, int value) {
+static int set(struct peer* p, int fd, int level, int name, int value) {
   return tcp_shim_setsockopt(p->shim, fd, level, name, &value, sizeof value);
 }
-static int get(struct peer *p, int fd, int level, int name) {
+static int get(struct peer* p, int fd, int level, int name) {
   int value = -1;
   socklen_t n = sizeof value;
   return tcp_shim_getsockopt(p->shim, fd, level, name, &value, &n) ? -1 : value;
 }
 // An option of a segment: its place behind kind and length, or NULL.
-static const uint8_t *option(const struct segment *s, uint8_t kind) {
+static const uint8_t* option(const struct segment* s, uint8_t kind) {
   for (size_t i = 0; i < s->options_size && s->options[i] != 0; i += s->options[i] == 1 ? 1 : s->options[i + 1])
     if (s->options[i] == kind) return &s->options[i + 2];
   return NULL;
 }
 // The SYN of a connect to the peer.
-static struct segment syn_of(struct peer *p, int fd) {
+static struct segment syn_of(struct peer* p, int fd) {
   struct sockaddr_storage to;
   const socklen_t size = address(&to, p->v6, 80, 1);
-  CHECK_FAILS(tcp_shim_connect(p->shim, fd, (struct sockaddr *)&to, size), EINPROGRESS);
+  CHECK_FAILS(tcp_shim_connect(p->shim, fd, (struct sockaddr*)&to, size), EINPROGRESS);
   return next(p, 0);
 }
-static int fresh(struct peer *p) {
+static int fresh(struct peer* p) {
   return tcp_shim_socket(p->shim, p->v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 }
 
@@ -37,7 +37,7 @@ static void options_of_the_syn(void) {
   struct peer p;
   start(&p, NULL, 0);
   struct segment s = syn_of(&p, fresh(&p));
-  const uint8_t *mss = option(&s, 2);
+  const uint8_t* mss = option(&s, 2);
   CHECK_TRUE(mss && segment_get16(mss) == 1460);
   CHECK_TRUE(option(&s, 3) && option(&s, 4) && option(&s, 8));
   CHECK_EQUAL(tcp_shim_reset(p.shim, "mtu=1400;net.ipv4.tcp_timestamps=0, tcp_sack=0\twindow_scaling=0"), 0);
@@ -62,7 +62,8 @@ static void options_of_the_syn(void) {
 }
 
 static void texts_that_are_no_options(void) {
-  const char *const wrong[] = {"mtu", "mtu=", "mtu=99", "mtu=1500x", "nothing=1", "local=1.2.3", "blocking=never", "ports=9-8"};
+  const char* const wrong[] = {"mtu",       "mtu=",        "mtu=99",         "mtu=1500x",
+                               "nothing=1", "local=1.2.3", "blocking=never", "ports=9-8"};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; ++i) {
     errno = 0;
     CHECK_TRUE(tcp_shim_new(wrong[i]) == NULL);
@@ -74,21 +75,21 @@ static void texts_that_are_no_options(void) {
   CHECK_EQUAL(fresh(&p), 5);
   struct sockaddr_storage to;
   const int six = tcp_shim_socket(p.shim, AF_INET6, SOCK_STREAM, 0);
-  CHECK_FAILS(tcp_shim_connect(p.shim, six, (struct sockaddr *)&to, address(&to, 1, 80, 1)), ENETUNREACH);
+  CHECK_FAILS(tcp_shim_connect(p.shim, six, (struct sockaddr*)&to, address(&to, 1, 80, 1)), ENETUNREACH);
   tcp_shim_free(p.shim);
 }
 
 static void a_seed_repeats_all(void) {
   uint8_t packets[3][2048];
   ssize_t sizes[3];
-  const char *const options[] = {"seed=5", "seed=5", "seed=6"};
+  const char* const options[] = {"seed=5", "seed=5", "seed=6"};
   for (int i = 0; i < 3; ++i) {
     struct peer p;
     start(&p, options[i], 0);
     struct sockaddr_storage to;
     const socklen_t n = address(&to, 0, 80, 1);
     const int fd = fresh(&p);
-    CHECK_FAILS(tcp_shim_connect(p.shim, fd, (struct sockaddr *)&to, n), EINPROGRESS);
+    CHECK_FAILS(tcp_shim_connect(p.shim, fd, (struct sockaddr*)&to, n), EINPROGRESS);
     CHECK_FAILS(tcp_shim_next(p.shim, packets[i], 10, NULL), EMSGSIZE);
     sizes[i] = tcp_shim_next(p.shim, packets[i], sizeof packets[i], NULL);
     CHECK_TRUE(sizes[i] > 40);

@@ -68,9 +68,15 @@ static void numbers_of_tcp(void) {
   const struct {
     int name, first, good, low, high;  // low and high: the last that are refused
   } numbers[] = {
-      {TCP_KEEPIDLE, 7200, 100, 0, 32768}, {TCP_KEEPINTVL, 75, 10, 0, 32768},     {TCP_KEEPCNT, 9, 3, 0, 128},
-      {TCP_SYNCNT, 6, 2, 0, 128},          {TCP_MAXSEG, 536, 1000, 87, 32768},    {TCP_NODELAY, 0, 1, 0, 0},
-      {TCP_CORK, 0, 1, 0, 0},              {TCP_USER_TIMEOUT, 0, 3000, -1, -1},   {TCP_LINGER2, 60, 20, 0, 0},
+      {TCP_KEEPIDLE, 7200, 100, 0, 32768},
+      {TCP_KEEPINTVL, 75, 10, 0, 32768},
+      {TCP_KEEPCNT, 9, 3, 0, 128},
+      {TCP_SYNCNT, 6, 2, 0, 128},
+      {TCP_MAXSEG, 536, 1000, 87, 32768},
+      {TCP_NODELAY, 0, 1, 0, 0},
+      {TCP_CORK, 0, 1, 0, 0},
+      {TCP_USER_TIMEOUT, 0, 3000, -1, -1},
+      {TCP_LINGER2, 60, 20, 0, 0},
   };
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; ++i) {
     CHECK_EQUAL(net_option(fd, IPPROTO_TCP, numbers[i].name), numbers[i].first);
@@ -255,8 +261,15 @@ static void lingering(void) {
 
 int main(void) {
   signal(SIGPIPE, SIG_IGN);
-  return twice((struct test[]){TEST(numbers_of_the_socket_level), TEST(structures_of_the_socket_level),
-                               TEST(numbers_of_tcp), TEST(options_are_inherited), TEST(states_in_tcp_info),
-                               TEST(figures_in_tcp_info), TEST(a_slow_reader), TEST(time_limits),
-                               TEST(a_low_water_mark), TEST(lingering), {0}});
+  return twice((struct test[]){TEST(numbers_of_the_socket_level),
+                               TEST(structures_of_the_socket_level),
+                               TEST(numbers_of_tcp),
+                               TEST(options_are_inherited),
+                               TEST(states_in_tcp_info),
+                               TEST(figures_in_tcp_info),
+                               TEST(a_slow_reader),
+                               TEST(time_limits),
+                               TEST(a_low_water_mark),
+                               TEST(lingering),
+                               {0}});
 }

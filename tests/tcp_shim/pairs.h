@@ -47,22 +47,21 @@ static inline struct pair connected(int domain) {
   return p;
 }
 
-static inline void end(struct pair *p) {
+static inline void end(struct pair* p) {
   if (p->client >= 0) net_close(p->client);
   if (p->server >= 0) net_close(p->server);
   net_close(p->listener);
 }
 
 struct test {
-  const char *name;
+  const char* name;
   void (*run)(void);
 };
-#define TEST(name) \
-  { #name, name }
+#define TEST(name) {#name, name}
 
 // Every test over the kernel, then over the shim, each over a fresh one. The exit code of main().
-static inline int twice(const struct test *tests) {
-  for (const struct test *t = tests; t->name; ++t) {
+static inline int twice(const struct test* tests) {
+  for (const struct test* t = tests; t->name; ++t) {
     for (int shim = 0; shim < 2; ++shim) {
       net = shim ? tcp_shim_new("blocking=advance") : NULL;
       char name[96];

@@ -10,7 +10,7 @@
 #include "tests/support/tcp_shim/tcp_shim.h"
 
 struct peer {
-  tcp_shim *shim;
+  tcp_shim* shim;
   int v6;
   uint16_t port, their_port;
   uint32_t seq, ack;
@@ -22,7 +22,7 @@ static const uint8_t peer4[4] = {192, 0, 2, 1}, shim4[4] = {192, 168, 0, 1};
 static const uint8_t peer6[16] = {0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
 static const uint8_t shim6[16] = {0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
 
-static inline void start(struct peer *p, const char *options, int v6) {
+static inline void start(struct peer* p, const char* options, int v6) {
   memset(p, 0, sizeof *p);
   p->shim = tcp_shim_new(options);
   p->v6 = v6;
@@ -32,8 +32,8 @@ static inline void start(struct peer *p, const char *options, int v6) {
   if (!CHECK_TRUE(p->shim)) exit(1);
 }
 
-static inline void inject(struct peer *p, uint8_t flags, const void *payload, size_t size, const void *options,
-                   size_t options_size) {
+static inline void inject(struct peer* p, uint8_t flags, const void* payload, size_t size, const void* options,
+                          size_t options_size) {
   struct segment s = {.v6 = p->v6, .source_port = p->port, .destination_port = p->their_port, .seq = p->seq};
   memcpy(s.source, p->v6 ? peer6 : peer4, p->v6 ? 16 : 4);
   memcpy(s.destination, p->v6 ? shim6 : shim4, p->v6 ? 16 : 4);
@@ -49,16 +49,16 @@ static inline void inject(struct peer *p, uint8_t flags, const void *payload, si
 }
 
 // The next segment that left, within `wait_us` from now; size SIZE_MAX when there is none.
-static inline struct segment next(struct peer *p, int64_t wait_us) {
+static inline struct segment next(struct peer* p, int64_t wait_us) {
   struct segment s = {.size = SIZE_MAX};
   const ssize_t n = tcp_shim_await(p->shim, p->buffer, sizeof p->buffer, &p->at, wait_us);
   if (n <= 0) return s;
   if (!CHECK_TRUE(segment_read(p->buffer, (size_t)n, &s))) exit(1);
   return s;
 }
-static inline void nothing(struct peer *p, int64_t wait_us) { CHECK_EQUAL(next(p, wait_us).size, SIZE_MAX); }
+static inline void nothing(struct peer* p, int64_t wait_us) { CHECK_EQUAL(next(p, wait_us).size, SIZE_MAX); }
 
-static inline socklen_t address(struct sockaddr_storage *out, int v6, uint16_t port, int of_peer) {
+static inline socklen_t address(struct sockaddr_storage* out, int v6, uint16_t port, int of_peer) {
   memset(out, 0, sizeof *out);
   if (v6) {
     struct sockaddr_in6 in = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
@@ -75,12 +75,12 @@ static inline socklen_t address(struct sockaddr_storage *out, int v6, uint16_t p
 static const uint8_t mss1000[4] = {2, 4, 3, 232};
 
 // A passive open by three segments; returns the accepted socket.
-static inline int accepted(struct peer *p) {
+static inline int accepted(struct peer* p) {
   struct sockaddr_storage a;
   const socklen_t size = address(&a, p->v6, p->their_port, 0);
   const int listener = tcp_shim_socket(p->shim, p->v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
   CHECK_TRUE(listener >= 0);
-  CHECK_EQUAL(tcp_shim_bind(p->shim, listener, (struct sockaddr *)&a, size), 0);
+  CHECK_EQUAL(tcp_shim_bind(p->shim, listener, (struct sockaddr*)&a, size), 0);
   CHECK_EQUAL(tcp_shim_listen(p->shim, listener, 1), 0);
   CHECK_FAILS(tcp_shim_accept(p->shim, listener, NULL, NULL), EAGAIN);
   inject(p, SYN, NULL, 0, mss1000, 4);
@@ -91,10 +91,10 @@ static inline int accepted(struct peer *p) {
   inject(p, ACK, NULL, 0, NULL, 0);
   struct sockaddr_storage from;
   socklen_t from_size = sizeof from;
-  const int fd = tcp_shim_accept(p->shim, listener, (struct sockaddr *)&from, &from_size);
+  const int fd = tcp_shim_accept(p->shim, listener, (struct sockaddr*)&from, &from_size);
   CHECK_TRUE(fd >= 0);
   CHECK_EQUAL(from_size, size);
-  CHECK_EQUAL(ntohs(((struct sockaddr_in *)&from)->sin_port), p->port);
+  CHECK_EQUAL(ntohs(((struct sockaddr_in*)&from)->sin_port), p->port);
   CHECK_EQUAL(tcp_shim_close(p->shim, listener), 0);
   return fd;
 }

@@ -1,4 +1,6 @@
 // An outside runner, as small as it can be: a peer made of raw packets that drives one endpoint in virtual time.
+#include "tests/support/tcp_shim/segments.h"
+
 #include <fcntl.h>
 #include <linux/tcp.h>
 
@@ -61,7 +63,7 @@ static void connects(int v6) {
   struct sockaddr_storage to;
   const socklen_t size = address(&to, v6, 80, 1);
   const int fd = tcp_shim_socket(p.shim, v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK, IPPROTO_TCP);
-  CHECK_FAILS(tcp_shim_connect(p.shim, fd, (struct sockaddr *)&to, size), EINPROGRESS);
+  CHECK_FAILS(tcp_shim_connect(p.shim, fd, (struct sockaddr*)&to, size), EINPROGRESS);
   struct segment s = next(&p, 0);
   CHECK_EQUAL(s.flags, SYN);
   const int64_t begun = p.at;
@@ -70,7 +72,7 @@ static void connects(int v6) {
     CHECK_EQUAL(s.flags, SYN);
     CHECK_TRUE(p.at - begun >= ((1 << i) - 1) * 1000000 && p.at - begun <= ((1 << i) - 1) * 1000000 + 2000 * i);
   }
-  CHECK_FAILS(tcp_shim_connect(p.shim, fd, (struct sockaddr *)&to, size), EALREADY);
+  CHECK_FAILS(tcp_shim_connect(p.shim, fd, (struct sockaddr*)&to, size), EALREADY);
   p.port = 80;
   p.their_port = s.source_port;
   p.ack = s.seq + 1;
@@ -78,8 +80,8 @@ static void connects(int v6) {
   s = next(&p, 0);
   CHECK_EQUAL(s.flags, ACK);
   CHECK_EQUAL(s.ack, p.seq);
-  CHECK_EQUAL(tcp_shim_connect(p.shim, fd, (struct sockaddr *)&to, size), 0);
-  CHECK_FAILS(tcp_shim_connect(p.shim, fd, (struct sockaddr *)&to, size), EISCONN);
+  CHECK_EQUAL(tcp_shim_connect(p.shim, fd, (struct sockaddr*)&to, size), 0);
+  CHECK_FAILS(tcp_shim_connect(p.shim, fd, (struct sockaddr*)&to, size), EISCONN);
   tcp_shim_free(p.shim);
 }
 static void connects_over_ip4(void) { connects(0); }

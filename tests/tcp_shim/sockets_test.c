@@ -1,5 +1,7 @@
 // The socket calls in every state, twice: over the kernel's loopback, and over the shim's. What is expected was seen at
 // the kernel (6.x); a test that passes there and not here is a difference between us and Linux.
+#include "tests/tcp_shim/net.h"
+
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
@@ -7,7 +9,6 @@
 #include <signal.h>
 
 #include "tests/support/tcp_shim/checks.h"
-#include "tests/tcp_shim/net.h"
 #include "tests/tcp_shim/pairs.h"
 
 #define ALL (POLLIN | POLLOUT | POLLRDHUP | POLLPRI)
@@ -395,9 +396,21 @@ static void a_listener_that_closes(void) {
 
 int main(void) {
   signal(SIGPIPE, SIG_IGN);
-  return twice((struct test[]){
-      TEST(sockets_that_are_not_there), TEST(a_socket_that_did_nothing), TEST(binding), TEST(sharing_a_port),
-      TEST(a_socket_that_listens), TEST(a_connection), TEST(sending_and_receiving), TEST(half_closed),
-      TEST(reading_shut), TEST(reset_by_linger), TEST(reset_by_unread_bytes), TEST(reset_after_the_end), TEST(refused),
-      TEST(connecting_without_blocking), TEST(a_backlog_that_is_full), TEST(a_listener_that_closes), {0}});
+  return twice((struct test[]){TEST(sockets_that_are_not_there),
+                               TEST(a_socket_that_did_nothing),
+                               TEST(binding),
+                               TEST(sharing_a_port),
+                               TEST(a_socket_that_listens),
+                               TEST(a_connection),
+                               TEST(sending_and_receiving),
+                               TEST(half_closed),
+                               TEST(reading_shut),
+                               TEST(reset_by_linger),
+                               TEST(reset_by_unread_bytes),
+                               TEST(reset_after_the_end),
+                               TEST(refused),
+                               TEST(connecting_without_blocking),
+                               TEST(a_backlog_that_is_full),
+                               TEST(a_listener_that_closes),
+                               {0}});
 }

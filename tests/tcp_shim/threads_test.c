@@ -1,20 +1,21 @@
 // Calls that block in one thread while another injects packets and moves the clock. What is expected of the order is
 // exact: whoever injects or sleeps goes on only when the thread that it woke has returned or sleeps again.
+#include "tests/support/tcp_shim/checks.h"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "tests/support/tcp_shim/checks.h"
 #include "tests/support/tcp_shim/tcp_shim.h"
 #include "tests/tcp_shim/peer.h"
 
 // One blocking call: what it is given and what came of it.
 struct call {
-  struct peer *peer;
+  struct peer* peer;
   int fd;
-  ssize_t (*make)(struct call *c);
+  ssize_t (*make)(struct call* c);
   ssize_t result;
   int error;
   int64_t at;  // of the clock, when it returned
@@ -22,8 +23,8 @@ struct call {
   char bytes[64];
 };
 
-static void *run_call(void *argument) {
-  struct call *c = argument;
+static void* run_call(void* argument) {
+  struct call* c = argument;
   errno = 0;
   c->result = c->make(c);
   c->error = errno;
@@ -32,7 +33,7 @@ static void *run_call(void *argument) {
 }
 
 // Starts it and waits until it sleeps.
-static void begin(struct call *c, struct peer *p, int fd, ssize_t (*make)(struct call *)) {
+static void begin(struct call* c, struct peer* p, int fd, ssize_t (*make)(struct call*)) {
   memset(c, 0, sizeof *c);
   c->peer = p;
   c->fd = fd;
@@ -41,30 +42,30 @@ static void begin(struct call *c, struct peer *p, int fd, ssize_t (*make)(struct
   CHECK_EQUAL(pthread_create(&c->thread, NULL, run_call, c), 0);
   for (int patience = 100000; tcp_shim_blocked(p->shim) == before && patience > 0; --patience) usleep(100);
 }
-static ssize_t finish(struct call *c) {
+static ssize_t finish(struct call* c) {
   pthread_join(c->thread, NULL);
   return c->result;
 }
 
-static ssize_t call_accept(struct call *c) { return tcp_shim_accept(c->peer->shim, c->fd, NULL, NULL); }
-static ssize_t call_read(struct call *c) { return tcp_shim_read(c->peer->shim, c->fd, c->bytes, sizeof c->bytes); }
-static ssize_t call_read_all(struct call *c) { return tcp_shim_recv(c->peer->shim, c->fd, c->bytes, 10, MSG_WAITALL); }
-static ssize_t call_connect(struct call *c) {
+static ssize_t call_accept(struct call* c) { return tcp_shim_accept(c->peer->shim, c->fd, NULL, NULL); }
+static ssize_t call_read(struct call* c) { return tcp_shim_read(c->peer->shim, c->fd, c->bytes, sizeof c->bytes); }
+static ssize_t call_read_all(struct call* c) { return tcp_shim_recv(c->peer->shim, c->fd, c->bytes, 10, MSG_WAITALL); }
+static ssize_t call_connect(struct call* c) {
   struct sockaddr_storage to;
   const socklen_t size = address(&to, 0, 80, 1);
-  return tcp_shim_connect(c->peer->shim, c->fd, (struct sockaddr *)&to, size);
+  return tcp_shim_connect(c->peer->shim, c->fd, (struct sockaddr*)&to, size);
 }
-static ssize_t call_write(struct call *c) {
+static ssize_t call_write(struct call* c) {
   static const char much[100000];
   return tcp_shim_write(c->peer->shim, c->fd, much, sizeof much);
 }
-static ssize_t call_poll(struct call *c) {
+static ssize_t call_poll(struct call* c) {
   struct pollfd one = {.fd = c->fd, .events = POLLIN};
   const int n = tcp_shim_poll(c->peer->shim, &one, 1, 500);
   c->bytes[0] = (char)one.revents;
   return n;
 }
-static ssize_t call_epoll_wait(struct call *c) {
+static ssize_t call_epoll_wait(struct call* c) {
   struct epoll_event e[2];
   const int n = tcp_shim_epoll_wait(c->peer->shim, c->fd, e, 2, -1);
   c->bytes[0] = n == 1 ? (char)e[0].data.u32 : 0;
@@ -78,7 +79,7 @@ static void accept_waits_for_the_handshake(void) {
   struct sockaddr_storage a;
   const socklen_t size = address(&a, 0, p.their_port, 0);
   const int listener = tcp_shim_socket(p.shim, AF_INET, SOCK_STREAM, 0);
-  CHECK_EQUAL(tcp_shim_bind(p.shim, listener, (struct sockaddr *)&a, size), 0);
+  CHECK_EQUAL(tcp_shim_bind(p.shim, listener, (struct sockaddr*)&a, size), 0);
   CHECK_EQUAL(tcp_shim_listen(p.shim, listener, 1), 0);
   begin(&c, &p, listener, call_accept);
   inject(&p, SYN, NULL, 0, mss1000, 4);

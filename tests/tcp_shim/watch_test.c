@@ -1,7 +1,7 @@
 // poll and epoll, and IPv6 with IPv4 inside, twice: over the kernel's loopback, and over the shim's.
-#include <signal.h>
-
 #include "tests/tcp_shim/pairs.h"
+
+#include <signal.h>
 
 static int watching(int epfd, int fd, uint32_t events) {
   struct epoll_event e = {.events = events, .data = {.fd = fd}};
@@ -218,7 +218,14 @@ static void any_of_both_families(void) {
 
 int main(void) {
   signal(SIGPIPE, SIG_IGN);
-  return twice((struct test[]){TEST(faults_of_epoll), TEST(level_triggered), TEST(edge_triggered), TEST(one_shot),
-                               TEST(listeners_and_closed_ones), TEST(edge_of_room), TEST(over_ip6),
-                               TEST(ip4_inside_ip6), TEST(any_of_both_families), {0}});
+  return twice((struct test[]){TEST(faults_of_epoll),
+                               TEST(level_triggered),
+                               TEST(edge_triggered),
+                               TEST(one_shot),
+                               TEST(listeners_and_closed_ones),
+                               TEST(edge_of_room),
+                               TEST(over_ip6),
+                               TEST(ip4_inside_ip6),
+                               TEST(any_of_both_families),
+                               {0}});
 }
