@@ -62,7 +62,7 @@ Decision steer_error(const Packet& packet, const SteerTables& tables) {
   const std::uint32_t hash =
       tuple_hash(key.source, key.source_port, key.destination, key.destination_port, key.protocol);
   const Decision flow = steer_flow(key, hash, packet.meta().port, packet.meta().handed_off, tables);
-  if (flow.lane == Lane::forward || flow.lane == Lane::other) return flow;
+  if (flow.lane == Lane::forward || flow.lane == Lane::other || flow.lane == Lane::local) return flow;
   return host;
 }
 

@@ -5,7 +5,8 @@
 // destination and port are ours to speak from (local_addresses.h), else the symmetric hash of the tuple, overridden by
 // the exceptions. Lane, in this order:
 //   1. ARP, and ICMP that is no error (echo, ND): host, on the worker that received it.
-//   2. ICMP errors: by the packet inside, to the owner of its flow; forward for SNAT'ed flows and services, else host.
+//   2. ICMP errors: by the packet inside, to the owner of its flow; forward for SNAT'ed flows and services, local for
+//      TCP's, else host.
 //   3. A port that we speak from: forward (SNAT) or local (upstream). With an exception port, upstream segments of no
 //      connection go there: the kernel speaks from such ports as well.
 //   4. A listener or a service that matches, the longer prefix first, the listener when equal. Neither asks whether the

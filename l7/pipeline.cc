@@ -139,7 +139,7 @@ void Pipeline::dispatch(std::span<Packet> burst, Nanos now) {
   }
   for (Packet& packet : lanes_.host.packets()) to_host(std::move(packet), now);
   if (!lanes_.forward.empty()) forward(lanes_.forward.packets(), now);
-  for (Packet& packet : lanes_.local.packets()) tcp_.input(std::move(packet), now);
+  if (!lanes_.local.empty()) tcp_.input(lanes_.local.packets(), now);
   for (Packet& packet : lanes_.exception.packets()) to_exception(std::move(packet), now);
   lanes_.clear();
 }

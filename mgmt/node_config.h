@@ -87,8 +87,8 @@ struct NodeConfig {
   std::uint32_t flows = 65536;
   std::uint32_t neighbours = 4096;
   std::uint32_t held_buffers = 0;  // 0: what the memory allows
-  std::uint32_t receive_window = 512 * 1024;
-  std::uint32_t send_buffer = 512 * 1024;
+  std::uint32_t receive_window = 4 * 1024 * 1024;
+  std::uint32_t send_buffer = 4 * 1024 * 1024;
   Nanos time_wait{60'000'000'000};
   policy::ObjectLimits objects;  // of the node
 };

@@ -100,6 +100,19 @@
   X(tcp_handshakes_evicted, "connections", "Half-open connections dropped because the SYN cache was full")             \
   X(tcp_handshakes_expired, "connections", "Half-open connections dropped because the peer did not answer")            \
   X(tcp_connections_full, "connections", "Opens refused because every connection or table slot was taken")             \
+  X(tcp_syn_cookies_sent, "segments", "SYN-ACKs whose sequence number is a cookie: no half-open connection is kept")   \
+  X(tcp_syn_cookies_accepted, "connections", "TCP connections made of the ACK of a SYN cookie")                        \
+  X(tcp_syn_cookies_rejected, "segments", "ACKs that carry no cookie of ours, or an old one, while cookies are out")   \
+  X(tcp_syn_cookie_spells, "events", "Times that SYN cookies were switched on, by backlog or by rate")                 \
+  X(tcp_admission_refused, "segments", "SYNs not answered because packet buffers are nearly used up")                  \
+  X(tcp_pressure_cut_idle, "connections", "Idle TCP connections reset because buffers were short")                     \
+  X(tcp_pressure_cut_greedy, "connections", "TCP connections reset because they held most while buffers were short")   \
+  X(tcp_icmp_errors, "packets", "ICMP errors that quote a segment in flight of a TCP connection")                      \
+  X(tcp_pmtu_reduced, "events", "TCP connections whose path MTU an ICMP error lowered (RFC 1191, 8201)")               \
+  X(tcp_black_holes, "events", "Full-size TCP segments vanished twice: smaller ones from then on (RFC 4821)")          \
+  X(tcp_mtu_probes, "segments", "TCP segments larger than the path is known to take, to find out")                     \
+  X(tcp_mtu_probes_answered, "segments", "Of these, acknowledged: the path takes that size")                           \
+  X(tcp_gro_merged, "segments", "TCP segments joined with the one before them in a burst")                             \
   X(drop_tcp_no_listener, "segments", "Nobody listens there, or the connection is gone")                               \
   X(drop_tcp_paws, "segments", "The timestamp is older than the last one (PAWS)")                                      \
   X(drop_tcp_no_timestamp, "segments", "The connection uses timestamps and the segment has none")                      \
@@ -108,6 +121,7 @@
   X(drop_tcp_out_of_order, "segments", "No room for out-of-order data")                                                \
   X(drop_tcp_held, "segments", "Payload dropped: queues hold as many buffers as they may (held_max)")                  \
   X(drop_tcp_charge, "segments", "Payload dropped: the connection holds twice its receive limit")                      \
+  X(drop_tcp_icmp, "packets", "An ICMP error that quotes no connection, or nothing in flight (RFC 5927)")              \
   X(drop_tcp_bad_source, "segments", "A source address or port that no peer can have")                                 \
   /* l7 */                                                                                                             \
   X(http_requests, "requests", "Requests whose header was read whole")                                                 \

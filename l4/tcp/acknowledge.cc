@@ -154,13 +154,14 @@ void process_ack(Tcb& t, const Segment& s, Core& core, Nanos now) {
     t.snd_una += acked;
     t.back_off = 0;
     t.progress_at = now;
+    if (t.mtu_probe_out) mtu_probe_acknowledged(t, core, now);
     if (t.snd_una > t.round_end) {
       t.round_end = t.snd_nxt;
       t.congestion.round_began();
     }
     detect_spurious(t, s, core);
     // However full the pool is: behind the last ACK no other comes.
-    if (t.wants_room && t.queue.size() <= core.send_limit(core.settings[t.settings]) / 2) {
+    if (t.wants_room && t.queue.size() <= core.send_limit(core.settings[t.settings], t.congestion.cwnd()) / 2) {
       t.wants_room = false;
       t.events |= event_writable;
     }
@@ -176,7 +177,8 @@ void process_ack(Tcb& t, const Segment& s, Core& core, Nanos now) {
   if (d.any) update_rack(t, s, d, dsack, now);
   process_tail_probe(t, s, dsack, advanced);
   if (t.board.empty() && !advanced && d.bytes == 0 && t.unsent() == 0) return;
-  const std::uint32_t lost = detect_losses(t, duplicate, advanced, core, now);
+  std::uint32_t lost = detect_losses(t, duplicate, advanced, core, now);
+  if (lost && t.mtu_probe_out && mtu_probe_lost(t, core, now)) lost = 0;
   control_congestion(t, s, d, lost, advanced, now);
   if (t.timer == Timer::persist && t.board.empty()) {
     if (t.snd_wnd <= old_window) return;  // still shut: the probes go on at their pace

@@ -20,6 +20,9 @@ struct Source {
 };
 inline constexpr std::size_t sources_max = 32;
 
+// When a SYN is answered by a cookie and not remembered (cookie.h).
+enum class SynCookies : std::uint8_t { never, under_pressure, always };
+
 // Whether the reply to a segment from (local, port) to remote comes home to this worker: steer's owner function. Asked
 // on the worker, so it must be pure. The default says yes to all.
 struct PortOwner {
@@ -53,10 +56,11 @@ struct Config {
   std::uint32_t held_buffers_max = 16 * 1024;
   std::uint32_t out_of_order_buffers_max = 4 * 1024;  // of these, out of order
 
-  // Per connection, in bytes of buffer memory (receive) and of payload (send).
-  std::uint32_t receive_limit = 512 * 1024;
-  std::uint32_t out_of_order_limit = 512 * 1024;
-  std::uint32_t send_limit = 512 * 1024;
+  // Per connection, in bytes of buffer memory (receive) and of payload (send). Bounds: windows and queues begin at
+  // 64 kB and follow delay x bandwidth.
+  std::uint32_t receive_limit = 4 * 1024 * 1024;
+  std::uint32_t out_of_order_limit = 4 * 1024 * 1024;
+  std::uint32_t send_limit = 4 * 1024 * 1024;
 
   Nanos rto_min = 200_ms, rto_max = 60_s, rto_initial = 1_s;
   Nanos delayed_ack = 40_ms;
@@ -72,6 +76,10 @@ struct Config {
   std::uint16_t initial_window_segments = 10;  // RFC 6928
   bool timestamps = true, sack = true, window_scaling = true;
   SettingsId settings = 1;  // sets of Settings
+  SynCookies syn_cookies = SynCookies::under_pressure;
+  std::uint32_t cookie_rate = 100'000;  // SYNs a second that nobody completes
+  std::uint32_t path_mtus = 1024;       // destinations whose path's MTU is kept
+  bool black_hole_detection = true;     // RFC 4821
   // Of the worker. A connection sends one challenge ACK in 500 ms at most, whatever comes. When a host goes, the resets
   // of all its connections come at once, and those beyond what was lost need a challenge each.
   std::uint32_t resets_per_second = 1000, challenge_acks_per_second = 10'000;

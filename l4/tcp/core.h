@@ -5,6 +5,7 @@
 
 #include "dataplane/packet/chain.h"
 #include "l4/tcp/config.h"
+#include "l4/tcp/path_mtus.h"
 #include "l4/tcp/reassembly.h"
 #include "l4/tcp/scoreboard.h"
 
@@ -40,6 +41,7 @@ struct Core {
         records(c.transmit_records),
         holes(c.out_of_order_buffers_max),
         settings(std::make_unique<Settings[]>(c.settings)),
+        path_mtus(c.secret, c.path_mtus),
         challenges(c.challenge_acks_per_second),
         resets(c.resets_per_second) {
     std::fill_n(settings.get(), c.settings, c.defaults());
@@ -51,6 +53,7 @@ struct Core {
   Records records;
   Holes holes;
   const std::unique_ptr<Settings[]> settings;  // Config::settings sets
+  PathMtus path_mtus;
   RateLimit challenges, resets;
   std::uint32_t held = 0;               // buffers in all queues
   std::uint32_t out_of_order_held = 0;  // of these, in reassembly
@@ -64,15 +67,22 @@ struct Core {
     const std::uint32_t left = held < config.held_buffers_max ? config.held_buffers_max - held : 0;
     return std::clamp(left / 32, 1u, few_buffers);
   }
+  // The last sixteenth: somebody has to go, and nobody is let in.
+  bool dire() const { return held >= config.held_buffers_max - config.held_buffers_max / 16; }
+  bool admits_connections() const { return !dire(); }
   bool admits(std::uint32_t own) const { return !tight() || (held < config.held_buffers_max && own < few()); }
   static constexpr std::uint32_t few_buffers = 16;
   std::uint32_t receive_limit(const Settings& own) const {
     return pressed() ? std::min(own.receive_limit, few_buffers * buffer_charge) : own.receive_limit;
   }
-  std::uint32_t send_limit(const Settings& own) const {
-    if (tight()) return std::min(own.send_limit, few() * 1024);
-    return pressed() ? own.send_limit / 8 : own.send_limit;
+  // What a connection may have queued: two congestion windows, so that one can be filled while the other is on its way.
+  std::uint32_t send_limit(const Settings& own, std::uint32_t cwnd) const {
+    const std::uint32_t wanted =
+        std::min(own.send_limit, std::max(least_send_limit, 2 * std::min(cwnd, own.send_limit)));
+    if (tight()) return std::min(wanted, few() * 1024);
+    return pressed() ? std::min(wanted, own.send_limit / 8) : wanted;
   }
+  static constexpr std::uint32_t least_send_limit = 64 * 1024;
 };
 
 }  // namespace sluice::tcp

@@ -98,14 +98,27 @@ std::uint32_t window_to_offer(const Tcb& t, const Core& core) {
   const std::uint32_t offered = t.window(), used = charge(t), limit = core.receive_limit(core.settings[t.settings]);
   if (used >= limit) return offered;
   // As many bytes as would fill the free charge with segments of the size that the peer sends.
-  const std::uint64_t room = std::uint64_t{limit - used} * t.rcv_mss / buffer_charge;
+  const std::uint64_t free = std::uint64_t{limit - used} * t.rcv_mss / buffer_charge;
+  const std::uint64_t room = std::min<std::uint64_t>(free, t.rcv_window - std::min(t.rcv_window, t.unconsumed_bytes));
   // The right edge moves by a segment or not at all (RFC 9293 3.8.6.2.2), and never back.
   const std::uint32_t step = std::min<std::uint32_t>(t.rcv_mss, limit / 4);
   if (room < offered + step) return offered;
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(room, std::uint64_t{65535} << t.rcv_scale));
 }
 
-void consumed(Tcb& t, std::uint32_t bytes, Core& core) {
+// What l7 took in a round trip is what the path and l7 can do: the window is to hold twice that, so that a sender whose
+// window still doubles is not held back (Linux: tcp_rcv_space_adjust). It never shrinks; the charge bounds it.
+void tune_window(Tcb& t, const Core& core, Nanos now) {
+  if (now - t.taken_at < (t.rtt.known() ? t.rtt.smoothed() : Nanos{100_ms})) return;
+  const auto taken = static_cast<std::uint32_t>(t.bytes_received) - t.unconsumed_bytes;
+  const std::uint32_t in_round = std::min(taken - t.taken_mark, core.settings[t.settings].receive_limit);
+  t.rcv_window = std::clamp(2 * in_round + 16 * t.rcv_mss, t.rcv_window,
+                            std::max(core.settings[t.settings].receive_limit, t.rcv_window));
+  t.taken_mark = taken;
+  t.taken_at = now;
+}
+
+void consumed(Tcb& t, std::uint32_t bytes, Core& core, Nanos now) {
   bytes = std::min(bytes, t.unconsumed_bytes - std::min(t.unconsumed_bytes, t.received.size()));
   if (bytes == 0) return;
   const std::uint32_t freed =
@@ -115,11 +128,13 @@ void consumed(Tcb& t, std::uint32_t bytes, Core& core) {
   t.unconsumed_bytes -= bytes;
   t.unconsumed_buffers -= freed;
   core.held -= freed;
+  tune_window(t, core, now);
   if (t.fin_received || t.state < State::established) return;
   // Tell the peer when the window grew by much, or had been nearly shut.
   const std::uint32_t offered = t.window(), now_offered = window_to_offer(t, core);
   const std::uint32_t gain = now_offered - offered;
-  if (gain >= std::max<std::uint32_t>(2u * t.rcv_mss, core.receive_limit(core.settings[t.settings]) / 4) ||
+  if (gain >= std::max<std::uint32_t>(2u * t.rcv_mss,
+                                      std::min(core.receive_limit(core.settings[t.settings]), t.rcv_window) / 4) ||
       (offered < 2u * t.rcv_mss && gain >= t.rcv_mss))
     t.acknowledge_now();
 }

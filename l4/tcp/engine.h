@@ -25,14 +25,29 @@ void process_ack(Tcb& t, const Segment& s, Core& core, Nanos now);
 void deliver(Tcb& t, const Segment& s, Packet packet, std::uint32_t skip, std::uint32_t size, Core& core, Nanos now);
 // The window in a SYN, which is never scaled.
 inline std::uint16_t syn_window(const Settings& own) {
-  return static_cast<std::uint16_t>(std::min(own.receive_limit / 2, 65535u));
+  return static_cast<std::uint16_t>(std::min(own.receive_limit / 2, first_receive_window));
 }
 std::uint32_t window_to_offer(const Tcb& t, const Core& core);  // bytes from RCV.NXT on
-void consumed(Tcb& t, std::uint32_t bytes, Core& core);
+void consumed(Tcb& t, std::uint32_t bytes, Core& core, Nanos now);
 // expire.cc: deadlines that have passed.
 Verdict expire(Tcb& t, Core& core, Nanos now);
 void set_retransmit_timer(Tcb& t, const Core& core, Nanos now);
 void restart_keepalive(Tcb& t, const Core& core, Nanos now);
+// path_mtu.cc: what the way takes.
+// `mss` from the peer's, from what ICMP told and from the search; the connection's and congestion control's.
+void sync_mss(Tcb& t, const Core& core, Nanos now);
+// ICMP: packets above `mtu` do not pass. False: no news, or not to be believed.
+bool path_mtu_told(Tcb& t, Core& core, std::uint16_t mtu, Nanos now);
+// A retransmission timeout: after the second of full-size segments in a row, smaller ones are tried.
+void suspect_black_hole(Tcb& t, Core& core, Nanos now);
+// The payload of one larger segment to try now, or 0; it was sent, as the last before SND.NXT.
+std::uint16_t mtu_probe_size(const Tcb& t, const Core& core, std::uint32_t link_mss, Nanos now);
+void mtu_probe_sent(Tcb& t, Core& core, std::uint16_t size);
+// While one is out: SND.UNA advanced; losses were found, whether it alone is lost, which is no sign of congestion; it
+// is to be taken for lost.
+void mtu_probe_acknowledged(Tcb& t, Core& core, Nanos now);
+bool mtu_probe_lost(Tcb& t, Core& core, Nanos now);
+void mtu_probe_failed(Tcb& t, Core& core, Nanos now);
 // The end: frees what the connection sends and reassembles; received bytes stay readable. Adds `event` and closed.
 void close(Tcb& t, std::uint16_t event, Core& core);
 // Takes over what a SYN said: sequence numbers, options, scale, timestamps.

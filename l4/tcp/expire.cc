@@ -34,6 +34,8 @@ void retransmission_timeout(Tcb& t, Core& core, Nanos now) {
   t.tail_probe_out = false;
   t.reorder_at = Nanos::never();
   t.back_off = static_cast<std::uint8_t>(std::min(t.back_off + 1, 16));
+  if (t.mtu_probe_out) mtu_probe_failed(t, core, now);
+  suspect_black_hole(t, core, now);
   t.timer = Timer::retransmit;
   t.timer_at = now + t.rto(core.config);
 }
@@ -97,7 +99,7 @@ void reordering_fired(Tcb& t, Core& core, Nanos now) {
                            ? Nanos{}
                            : std::min(t.rtt.min() / 4 * t.reorder_steps, t.rtt.smoothed());
   t.reorder_at = t.board.detect_losses(core.records, t.rack_sent, t.rack_end, t.rack_rtt, window, now, lost);
-  if (lost == 0 || t.mode != Mode::open) return;
+  if (lost == 0 || t.mode != Mode::open || (t.mtu_probe_out && mtu_probe_lost(t, core, now))) return;
   t.mode = Mode::recovery;
   t.recovery_point = t.snd_nxt;
   t.congestion.enter_recovery(t.flight());
@@ -155,8 +157,7 @@ void close(Tcb& t, std::uint16_t event, Core& core) {
   core.held -= t.queue.buffers() + t.reassembly.buffers();
   core.out_of_order_held -= t.reassembly.buffers();
   t.reassembly.clear(core.holes);
-  t.dropped_unsent = t.unsent();
-  t.dropped_unacknowledged = t.queue.size();
+  t.dropped = {t.unsent(), t.queue.size()};
   t.queue.clear();
   t.board.clear(core.records);
   t.timer = Timer::none;
@@ -169,8 +170,8 @@ void accept_options(Tcb& t, const Options& options, const Core& core, Nanos now)
   const Config& c = core.config;
   // RFC 9293 3.7.1: without the option what any host takes; an MSS of 0 cannot be meant.
   const std::uint16_t unsaid = t.key.local.is_v4() ? 536 : 1220;
-  t.mss = std::clamp<std::uint16_t>(options.has_mss && options.mss ? options.mss : unsaid, 48,
-                                    core.settings[t.settings].mss_max);
+  t.peer_mss = std::clamp<std::uint16_t>(options.has_mss && options.mss ? options.mss : unsaid, 48,
+                                         core.settings[t.settings].mss_max);
   t.sack = c.sack && options.sack_permitted;
   t.timestamps = c.timestamps && options.has_timestamps;
   t.snd_scale = c.window_scaling && options.has_window_scale ? options.window_scale : 0;
@@ -179,6 +180,7 @@ void accept_options(Tcb& t, const Options& options, const Core& core, Nanos now)
     t.ts_recent = options.ts_value;
     t.ts_recent_at = static_cast<std::uint32_t>(now.ns / 1'000'000'000);
   }
+  sync_mss(t, core, now);
 }
 
 }  // namespace sluice::tcp

@@ -8,8 +8,8 @@ namespace sluice::tcp {
 namespace {
 
 constexpr std::uint32_t image_magic = 0x534c5443;  // "SLTC"
-constexpr std::uint16_t image_version = 1;
-constexpr std::size_t fixed_size = 4 + 2 + 40 + 2 + 1 + 9 * 4 + 2 * 4 + 4 + 2 * 2 + 2 + 2 * 4 + 4 + 2 * 8 + 4 + 4 * 4;
+constexpr std::uint16_t image_version = 2;
+constexpr std::size_t fixed_size = 4 + 2 + 40 + 2 + 1 + 9 * 4 + 2 * 4 + 4 + 3 * 2 + 2 + 2 * 4 + 4 + 2 * 8 + 4 + 5 * 4;
 enum : std::uint8_t {
   is_passive = 1,
   has_ts = 2,
@@ -75,6 +75,7 @@ std::size_t Stack::export_image(ConnId id, MutableBytes to, Nanos now) const {
   out.u32(t->snd_wnd_max);
   out.u32(t->ts_recent);
   out.u16(t->mss);
+  out.u16(t->peer_mss);
   out.u16(t->rcv_mss);
   out.u8(t->snd_scale);
   out.u8(t->rcv_scale);
@@ -84,6 +85,7 @@ std::size_t Stack::export_image(ConnId id, MutableBytes to, Nanos now) const {
   out.u64(t->bytes_acknowledged);
   out.u64(t->bytes_received);
   out.u32(static_cast<std::uint32_t>(t->rtt.smoothed().micros()));
+  out.u32(t->rcv_window);
   out.u32(t->retransmits);
   out.u32(t->timeouts);
   out.u32(t->unconsumed_bytes - t->received.size());  // taken by l7 already
@@ -134,6 +136,7 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
   s.snd_wnd_max = in.u32();
   s.ts_recent = in.u32();
   s.mss = in.u16();
+  s.peer_mss = in.u16();
   s.rcv_mss = in.u16();
   s.snd_scale = in.u8();
   s.rcv_scale = in.u8();
@@ -142,6 +145,7 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
   s.bytes_acknowledged = in.u64();
   s.bytes_received = in.u64();
   const std::uint32_t srtt_us = in.u32();
+  s.rcv_window = in.u32();
   s.retransmits = in.u32();
   s.timeouts = in.u32();
   in.u32();
@@ -150,8 +154,8 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
   Chain received, queued;
   const bool ends =
       key.local.is_v4() == key.remote.is_v4() && key.local_port && key.remote_port && !(key.local == key.remote);
-  bool good = in.ok() && ends && s.synchronized() && s.state <= State::last_ack && s.mss >= 48 && s.rcv_mss >= 48 &&
-              s.snd_scale <= 14 && s.rcv_scale <= 14 && holes <= Reassembly::ranges_max &&
+  bool good = in.ok() && ends && s.synchronized() && s.state <= State::last_ack && s.mss >= 48 && s.peer_mss >= 48 &&
+              s.rcv_mss >= 48 && s.snd_scale <= 14 && s.rcv_scale <= 14 && holes <= Reassembly::ranges_max &&
               take_chain(in, received, m.core.buffers, starved) && take_chain(in, queued, m.core.buffers, starved);
   const std::uint32_t fin = flags & fin_is_queued ? 1 : 0;
   good = good && s.snd_una <= s.snd_nxt && queue_begin <= s.snd_nxt &&
@@ -188,12 +192,17 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
   t->ts_recent_at = static_cast<std::uint32_t>(now.ns / 1'000'000'000) - ts_age;
   t->ts_offset = ts_clock - static_cast<std::uint32_t>(now.millis());
   t->mss = s.mss;
+  t->peer_mss = s.peer_mss;
   t->rcv_mss = s.rcv_mss;
   t->snd_scale = s.snd_scale;
   t->rcv_scale = s.rcv_scale;
   t->listener = s.listener;
   t->bytes_acknowledged = s.bytes_acknowledged;
   t->bytes_received = s.bytes_received;
+  t->rcv_window =
+      std::clamp(s.rcv_window, first_receive_window, std::max(m.core.config.receive_limit, first_receive_window));
+  t->taken_mark = static_cast<std::uint32_t>(s.bytes_received);
+  t->taken_at = now;
   t->retransmits = s.retransmits;
   t->timeouts = s.timeouts;
   t->round_end = t->recovery_point = t->snd_nxt;

@@ -27,6 +27,10 @@ std::string_view to_text(State state);
 enum class Limit : std::uint8_t { nothing, application, peer_window, congestion, buffers };
 std::string_view to_text(Limit limit);
 
+// What ICMP said of the way to the peer, last.
+enum class Unreachable : std::uint8_t { no, network, host, protocol, port, prohibited, time_exceeded, parameter };
+std::string_view to_text(Unreachable why);
+
 struct Info {
   Endpoint local, remote;
   std::uint64_t user = 0;
@@ -38,6 +42,7 @@ struct Info {
   bool in_recovery = false, reordering = false, released = false;
   std::uint8_t send_scale = 0, receive_scale = 0;
   std::uint16_t mss = 0, receive_mss = 0, path_mtu = 0;
+  Unreachable unreachable = Unreachable::no;
   std::uint32_t cwnd = 0, ssthresh = 0;                               // bytes; ssthresh 0: never set
   std::uint32_t in_flight = 0, lost = 0, sacked = 0;                  // bytes
   std::uint32_t peer_window = 0, our_window = 0;                      // bytes

@@ -23,6 +23,13 @@ class KeyTable {
 
   void prefetch(std::uint64_t hash) const { __builtin_prefetch(&buckets_[first(hash)]); }
 
+  // A value that may have that hash, or `none`: to prefetch what it names.
+  std::uint32_t candidate(std::uint64_t hash) const {
+    const Bucket& bucket = buckets_[first(hash)];
+    const unsigned hits = bucket.hits(tag(hash));
+    return hits ? bucket.values[std::countr_zero(hits)] : none;
+  }
+
   // The value with that hash for which match(value) is true, or `none`.
   template <typename Match>
   std::uint32_t find(std::uint64_t hash, Match&& match) const {

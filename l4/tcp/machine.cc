@@ -6,6 +6,8 @@ namespace {
 
 constexpr unsigned packets_per_connection = 64;  // of one output(), so that none starves the others
 constexpr unsigned packets_per_output = 1024;
+constexpr std::size_t input_burst = 32;
+constexpr std::size_t hot_lines = 5;  // of a connection: what a data segment touches
 constexpr unsigned timers_per_turn = 4096;
 constexpr unsigned time_waits_per_turn = 1024;
 
@@ -40,7 +42,13 @@ Stack::Machine::Machine(const Config& config, Buffers& buffers, Counters& counte
       table(config.connections + config.handshakes + config.time_waits),
       hash(config.secret),
       sip(config.secret),
-      wheel(config.connections + config.handshakes, 1_ms, start) {
+      cookies(config.secret),
+      cookie_gate(config),
+      wheel(config.connections + config.handshakes, 1_ms, start),
+      latest(start) {
+  for (const Nanos ahead : {config.keepalive_idle, config.keepalive_interval, config.fin_wait_2, config.user_timeout,
+                            config.connect_timeout, config.rto_max, config.delayed_ack})
+    CHECK(ahead < Deadline::furthest);
   CHECK(config.connections < 1u << 30 && config.handshakes < 1u << 30 && config.time_waits < 1u << 30);
   CHECK(config.source_count <= sources_max);
 }
@@ -57,14 +65,51 @@ std::uint32_t Stack::Machine::lookup(const Key& key, std::uint64_t key_hash) {
 }
 
 void Stack::Machine::input(Packet packet, Nanos now, std::uint16_t network) {
+  Key key;
+  if (!read_key(packet, network, key)) {
+    core.counters.add(Counter::tcp_segments_in);
+    return drop(std::move(packet), Counter::drop_tcp_bad_source, core.counters);
+  }
+  input(std::move(packet), key, hash(key), now);
+}
+
+// A million connections do not fit a cache: the table's line and the connection's are asked for a burst ahead.
+void Stack::Machine::input(std::span<Packet> burst, Nanos now, std::uint16_t network) {
+  struct Incoming {
+    Key key;
+    std::uint64_t hash;
+    bool good;
+  };
+  std::array<Incoming, input_burst> incoming;
+  for (; !burst.empty(); burst = burst.subspan(std::min(burst.size(), input_burst))) {
+    const std::size_t n = std::min(burst.size(), input_burst);
+    for (std::size_t i = 0; i < n; ++i) {
+      Incoming& in = incoming[i];
+      in.good = burst[i].meta().protocol == Protocol::tcp && read_key(burst[i], network, in.key);
+      in.hash = in.good ? hash(in.key) : 0;
+      if (in.good) table.prefetch(in.hash);
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+      const std::uint32_t value = incoming[i].good ? table.candidate(incoming[i].hash) : KeyTable::none;
+      if (value == KeyTable::none || kind_of(value) != Kind::connection) continue;
+      const auto* t = reinterpret_cast<const std::uint8_t*>(&connections[tcp::index_of(value)]);
+      for (std::size_t line = 0; line < hot_lines; ++line) __builtin_prefetch(t + 64 * line, 1);
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+      if (incoming[i].good) input(std::move(burst[i]), incoming[i].key, incoming[i].hash, now);
+      else if (burst[i].meta().protocol == Protocol::tcp) input(std::move(burst[i]), now, network);
+      else input_icmp(std::move(burst[i]), now, network);
+    }
+  }
+}
+
+void Stack::Machine::input(Packet packet, const Key& key, std::uint64_t key_hash, Nanos now) {
   core.counters.add(Counter::tcp_segments_in);
+  latest = now;
   const auto segment = parse_segment(packet);
   if (!segment) return drop(std::move(packet), Counter::drop_malformed, core.counters);
-  Key key;
-  if (!read_key(packet, network, key)) return drop(std::move(packet), Counter::drop_tcp_bad_source, core.counters);
-  const std::uint64_t key_hash = hash(key);
   const std::uint32_t value = lookup(key, key_hash);
-  if (value == KeyTable::none) return input_listen(key, key_hash, *segment, packet, now, {}, false);
+  if (value == KeyTable::none) return input_nobody(key, key_hash, *segment, std::move(packet), now);
   const std::uint32_t index = tcp::index_of(value);
   switch (kind_of(value)) {
     case Kind::connection: {
@@ -112,9 +157,9 @@ void Stack::Machine::settle(Tcb& t) {
     wheel.cancel(index);
     t.armed_at = Nanos::never();
   } else {
-    if (const Nanos deadline = t.deadline(); deadline < t.armed_at) {
+    if (const Deadline deadline = t.deadline(); deadline.before(t.armed_at)) {
       t.armed_at = deadline;
-      wheel.arm(index, deadline);
+      wheel.arm(index, deadline.nanos(latest));
     }
     if (!t.in_output && wants_output(t)) {
       t.in_output = true;
@@ -150,6 +195,7 @@ std::span<const Event> Stack::Machine::take_events() {
 }
 
 void Stack::Machine::output(Egress& egress, Nanos now) {
+  latest = now;
   for (std::size_t i = 0; i < reply_count; ++i) send_reply(replies[i], core, egress, now);
   reply_count = 0;
   unsigned left = packets_per_output;
@@ -170,6 +216,7 @@ void Stack::Machine::output(Egress& egress, Nanos now) {
 }
 
 Nanos Stack::Machine::expire(Nanos now) {
+  latest = now;
   wheel.advance(now, timers_per_turn, [&](std::uint32_t index) {
     if (index >= core.config.connections) return handshake_expired(index - core.config.connections, now);
     Tcb& t = connections[index];
@@ -180,6 +227,8 @@ Nanos Stack::Machine::expire(Nanos now) {
     if (!time_waits.expired(time_waits.oldest(), now)) break;
     drop_time_wait(time_waits.oldest());
   }
+  core.path_mtus.expire(now);
+  relieve(now);
   return wheel.next();
 }
 
@@ -229,6 +278,8 @@ void Stack::Machine::describe(const Tcb& t, Info& out, Nanos now) const {
   out.receive_scale = t.rcv_scale;
   out.mss = t.mss;
   out.receive_mss = t.rcv_mss;
+  out.path_mtu = static_cast<std::uint16_t>(t.mss + 20 + ip_header_size(t.key));
+  out.unreachable = t.unreachable;
   out.cwnd = t.congestion.cwnd();
   out.ssthresh = t.congestion.ssthresh() < Congestion::cwnd_max ? t.congestion.ssthresh() : 0;
   out.in_flight = t.board.in_flight();

@@ -1,11 +1,13 @@
 // machine.h - what is inside a Stack: the pools, the one table that finds connections, half-open ones and those in
 // TIME-WAIT, the lists of those with something to report or to send, and the timer wheel. Private to stack.cc,
-// machine.cc, passive.cc, ports.cc and image.cc.
+// machine.cc, passive.cc, listen.cc, icmp.cc,
+// pressure.cc, ports.cc and image.cc.
 #pragma once
 
 #include <array>
 
 #include "dataplane/base/timers.h"
+#include "l4/tcp/cookie.h"
 #include "l4/tcp/engine.h"
 #include "l4/tcp/handshake.h"
 #include "l4/tcp/key_table.h"
@@ -45,6 +47,9 @@ struct Stack::Machine {
 
   // machine.cc
   void input(Packet packet, Nanos now, std::uint16_t network);
+  void input(std::span<Packet> burst, Nanos now, std::uint16_t network);
+  void input(Packet packet, const Key& key, std::uint64_t key_hash, Nanos now);
+  void input_icmp(Packet packet, Nanos now, std::uint16_t network);  // icmp.cc
   void act(Tcb& t, Verdict verdict, const Segment* s, Nanos now);
   void settle(Tcb& t);  // lists, timer, table: what follows from the state after any change
   void reset_peer(Tcb& t, Nanos now);
@@ -61,14 +66,30 @@ struct Stack::Machine {
                     Seq iss_floor, bool has_floor);
   void input_handshake(std::uint32_t index, const Segment& s, Packet packet, std::uint64_t hash, Nanos now);
   void input_time_wait(std::uint32_t index, const Segment& s, const Packet& packet, std::uint64_t hash, Nanos now);
+  void remember(const Handshake& h, std::uint64_t hash, Nanos now);  // and answers it
   void enter_time_wait(Tcb& t, Nanos now);
   void drop_time_wait(std::uint32_t index);
   void drop_handshake(std::uint32_t index);
   void handshake_expired(std::uint32_t index, Nanos now);
+  Reply syn_ack(const Handshake& h, Nanos now) const;
   void answer_handshake(const Handshake& h, Nanos now);
   void challenge(const Handshake& h, Nanos now);
   void answer_nobody(const Key& key, const Segment& s, Nanos now);
   void reply(const Reply& r);
+  // Makes the connection of a handshake whose ACK `s` has come, which it then takes. There is room for it.
+  void accept(const Handshake& h, std::uint64_t key_hash, std::uint32_t replaces, const Segment& s, Packet packet,
+              Nanos now);
+
+  // listen.cc
+  void input_nobody(const Key& key, std::uint64_t hash, const Segment& s, Packet packet, Nanos now);
+  void answer_by_cookie(const Handshake& h, Nanos now);
+  // Whether the segment was the ACK of a cookie, and opened (or would have, had there been room).
+  bool input_cookie(const Key& key, std::uint64_t hash, const Segment& s, Packet& packet, ListenerId listener,
+                    Nanos now);
+
+  // pressure.cc
+  void relieve(Nanos now);  // once a turn
+  void cut(Tcb& t, Counter reason, Nanos now);
 
   // ports.cc
   std::expected<ConnId, ConnectError> connect(const ConnectSpec& spec, Nanos now);
@@ -94,7 +115,10 @@ struct Stack::Machine {
   KeyTable table;
   KeyHash hash;
   SipHash sip;
+  Cookies cookies;
+  CookieGate cookie_gate;
   TimerWheel wheel;  // connections, then handshakes
+  Nanos latest;      // the last time that was passed
   ListenerView listeners;
   Line<&Tcb::event_next> events;
   Line<&Tcb::output_next> outputs;
@@ -102,7 +126,8 @@ struct Stack::Machine {
   std::array<Reply, 1024> replies;
   std::size_t reply_count = 0;
   std::uint32_t next_source = 0;
-  std::array<std::uint16_t, 1024> port_cursor{};
+  std::array<std::uint32_t, 1024> port_cursor{};
+  std::uint32_t pressure_cursor = 0, greediest = no_slot, most = 0;  // of a round of relieve()
   std::uint64_t scratch = 0;
 };
 

@@ -195,6 +195,19 @@ bool send_new(Sender& s, std::uint32_t size, bool fin) {
   return true;
 }
 
+// One segment larger than the path is known to take (RFC 4821 7.4), when there is time for it.
+void send_mtu_probe(Sender& s, bool& starved) {
+  Tcb& t = s.t;
+  std::uint32_t link = s.path.mtu - ip_header_size(t.key) - 20;
+  if (!s.path.gather) link = std::min<std::uint32_t>(link, buffer_data_size);
+  const std::uint16_t size = mtu_probe_size(t, s.core, link, s.now);
+  if (size == 0) return;
+  const std::uint32_t mss = std::exchange(s.mss, size);
+  starved = !send_new(s, size, false);
+  s.mss = mss;
+  if (!starved) mtu_probe_sent(t, s.core, size);
+}
+
 // TLP (RFC 8985 7.3): new data when there is some, else the last record again. True when something was sent.
 bool send_tail_probe(Sender& s, bool& starved) {
   Tcb& t = s.t;
@@ -229,6 +242,8 @@ bool send_data(Sender& s, unsigned& budget) {
   bool sent_new = false, starved = false, by_window = false;
   const bool was_empty = t.board.empty();
   if (t.tail_probe_due) send_tail_probe(s, starved);
+  if (t.search_mss) [[unlikely]]
+    send_mtu_probe(s, starved);
   t.cwnd_limited = false;
   while (!starved && budget > 0) {
     if (const std::uint32_t lost = t.board.first_lost(s.core.records); lost != no_slot) {
@@ -272,6 +287,8 @@ bool send_data(Sender& s, unsigned& budget) {
 bool output(Tcb& t, Core& core, Egress& egress, Nanos now, unsigned& budget) {
   if (t.state == State::closed) return false;
   Sender s{t, core, egress, now, egress.path(t.key.local, t.key.remote, t.path)};
+  if (t.pmtu_version != core.path_mtus.version()) [[unlikely]]
+    sync_mss(t, core, now);
   const std::uint32_t ip_size = ip_header_size(t.key), options = t.timestamps ? 12 : 0;
   // No route now: what is due is taken for lost on the wire, and the timers bring it back.
   if (s.path.mtu < ip_size + 20 + options + 8)

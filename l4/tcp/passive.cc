@@ -55,6 +55,35 @@ void Stack::Machine::input_listen(const Key& key, std::uint64_t key_hash, const 
     core.counters.add(Counter::tcp_connections_full);
     return;
   }
+  if (!core.admits_connections()) {
+    core.counters.add(Counter::tcp_admission_refused);  // the peer asks again; perhaps there is room then
+    return;
+  }
+  Handshake h;
+  h.key = key;
+  h.irs = s.seq;
+  h.listener = *listener;
+  h.ts_offset = timestamp_offset(key);
+  h.timestamps = core.config.timestamps && s.options.has_timestamps;
+  h.ts_recent = s.options.ts_value;
+  h.sack = core.config.sack && s.options.sack_permitted;
+  h.scaled = core.config.window_scaling && s.options.has_window_scale;
+  h.snd_scale = s.options.window_scale;
+  h.settings = listeners.settings(*listener);
+  h.rcv_scale = h.scaled ? receive_scale(h.settings) : 0;
+  h.mss = s.options.has_mss ? s.options.mss : 0;
+  // Behind a TIME-WAIT the number must be above those of before, which no cookie can promise.
+  const bool was_on = cookie_gate.on();
+  const bool cookie = cookie_gate.syn(handshake_count, now);
+  if (cookie && !was_on) core.counters.add(Counter::tcp_syn_cookie_spells);
+  if (cookie && !has_floor) return answer_by_cookie(h, now);
+  h.iss = initial_sequence(key, now);
+  if (has_floor && h.iss <= iss_floor) h.iss = iss_floor + 65537;
+  h.began = now;
+  remember(h, key_hash, now);
+}
+
+void Stack::Machine::remember(const Handshake& entry, std::uint64_t key_hash, Nanos now) {
   if (handshakes.left() == 0) {
     if (oldest_handshake == no_slot) return;
     core.counters.add(Counter::tcp_handshakes_evicted);
@@ -67,22 +96,7 @@ void Stack::Machine::input_listen(const Key& key, std::uint64_t key_hash, const 
     return;
   }
   Handshake& h = handshakes[index];
-  h = Handshake{};
-  h.key = key;
-  h.irs = s.seq;
-  h.iss = initial_sequence(key, now);
-  if (has_floor && h.iss <= iss_floor) h.iss = iss_floor + 65537;
-  h.listener = *listener;
-  h.ts_offset = timestamp_offset(key);
-  h.timestamps = core.config.timestamps && s.options.has_timestamps;
-  h.ts_recent = s.options.ts_value;
-  h.sack = core.config.sack && s.options.sack_permitted;
-  h.scaled = core.config.window_scaling && s.options.has_window_scale;
-  h.snd_scale = s.options.window_scale;
-  h.settings = listeners.settings(*listener);
-  h.rcv_scale = h.scaled ? receive_scale(h.settings) : 0;
-  h.mss = s.options.has_mss ? s.options.mss : 0;
-  h.began = now;
+  h = entry;
   h.previous = newest_handshake;
   (newest_handshake == no_slot ? oldest_handshake : handshakes[newest_handshake].next) = index;
   newest_handshake = index;
@@ -91,7 +105,7 @@ void Stack::Machine::input_listen(const Key& key, std::uint64_t key_hash, const 
   answer_handshake(h, now);
 }
 
-void Stack::Machine::answer_handshake(const Handshake& h, Nanos now) {
+Reply Stack::Machine::syn_ack(const Handshake& h, Nanos now) const {
   Reply r{h.key, {}};
   r.header.seq = h.iss;
   r.header.ack = h.irs + 1;
@@ -105,8 +119,10 @@ void Stack::Machine::answer_handshake(const Handshake& h, Nanos now) {
   r.header.ts_echo = h.ts_recent;
   r.header.has_window_scale = h.scaled;
   r.header.window_scale = h.rcv_scale;
-  reply(r);
+  return r;
 }
+
+void Stack::Machine::answer_handshake(const Handshake& h, Nanos now) { reply(syn_ack(h, now)); }
 
 void Stack::Machine::drop_handshake(std::uint32_t index) {
   Handshake& h = handshakes[index];
@@ -179,13 +195,19 @@ void Stack::Machine::input_handshake(std::uint32_t index, const Segment& s, Pack
     return;
   }
   const Handshake entry = h;
-  Tcb* t = make(entry.key, key_hash, value_of(Kind::handshake, index), now);
   (entry.previous == no_slot ? oldest_handshake : handshakes[entry.previous].next) = entry.next;
   (entry.next == no_slot ? newest_handshake : handshakes[entry.next].previous) = entry.previous;
   wheel.cancel(core.config.connections + index);
   handshakes.give(index);
   --handshake_count;
+  accept(entry, key_hash, value_of(Kind::handshake, index), s, std::move(packet), now);
+}
 
+void Stack::Machine::accept(const Handshake& entry, std::uint64_t key_hash, std::uint32_t replaces, const Segment& s,
+                            Packet packet, Nanos now) {
+  Tcb* t = make(entry.key, key_hash, replaces, now);
+  if (!t) return;
+  cookie_gate.completed();
   t->state = State::syn_received;
   t->passive = true;
   t->listener = entry.listener;

@@ -8,7 +8,9 @@ namespace sluice::tcp {
 namespace {
 
 constexpr unsigned ports_asked_max = 8192;     // port_owner() calls of one connect()
-constexpr unsigned lookups_max = 256;          // table lookups of one connect()
+constexpr unsigned lookups_max = 1024;         // table lookups of one connect() and source
+constexpr unsigned run_max = 64;               // taken ports in a row, before the search goes on elsewhere
+constexpr std::uint32_t stride = 4099;         // there
 constexpr std::int64_t reuse_after_ms = 1000;  // a TIME-WAIT tuple: the peer's timestamp clock has moved on by then
 
 std::uint64_t key_part(const SipHash& sip, const Key& key, std::uint8_t what) {
@@ -68,7 +70,7 @@ bool Stack::Machine::choose_port(const ConnectSpec& spec, const Source& source, 
   const std::uint32_t range = std::uint32_t{source.port_high} - source.port_low + 1;
   key.local_port = 0;
   const std::uint64_t start = key_part(sip, key, 3);
-  std::uint16_t& cursor = port_cursor[start >> 32 & (port_cursor.size() - 1)];
+  std::uint32_t& cursor = port_cursor[start >> 32 & (port_cursor.size() - 1)];
   unsigned lookups = 0;
   for (unsigned n = 0; n < std::min<std::uint32_t>(range, ports_asked_max); ++n) {
     const auto port =
@@ -76,6 +78,7 @@ bool Stack::Machine::choose_port(const ConnectSpec& spec, const Source& source, 
     if (!core.config.port_owner(key.local, port, spec.remote)) continue;
     if (usable(port)) return true;
     if (++lookups == lookups_max) break;
+    if (lookups % run_max == 0) cursor += stride;  // long-lived connections stand side by side
   }
   return false;
 }
@@ -121,6 +124,7 @@ std::expected<ConnId, ConnectError> Stack::Machine::connect(const ConnectSpec& s
   }
   Tcb* t = make(key, hash(key), KeyTable::none, now);
   if (!t) return std::unexpected(ConnectError::pool_full);
+  latest = now;
   t->state = State::syn_sent;
   t->user = spec.user;
   t->transparent = spec.transparent;

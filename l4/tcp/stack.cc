@@ -14,6 +14,12 @@ std::string_view to_text(Limit limit) {
   return names[static_cast<std::size_t>(limit)];
 }
 
+std::string_view to_text(Unreachable why) {
+  static constexpr std::string_view names[] = {"no",   "network",    "host",          "protocol",
+                                               "port", "prohibited", "time-exceeded", "parameter"};
+  return names[static_cast<std::size_t>(why)];
+}
+
 Stack::Stack(const Config& config, Buffers& buffers, Counters& counters, Nanos start)
     : machine_(new Machine(config, buffers, counters, start)) {}
 
@@ -25,6 +31,12 @@ Stack::~Stack() {
 void Stack::set_listeners(ListenerView listeners) { machine_->listeners = listeners; }
 void Stack::input(Packet segment, Nanos now, std::uint16_t network) {
   machine_->input(std::move(segment), now, network);
+}
+void Stack::input(std::span<Packet> segments, Nanos now, std::uint16_t network) {
+  machine_->input(segments, now, network);
+}
+void Stack::input_icmp(Packet error, Nanos now, std::uint16_t network) {
+  machine_->input_icmp(std::move(error), now, network);
 }
 std::span<const Event> Stack::take_events() { return machine_->take_events(); }
 std::expected<ConnId, ConnectError> Stack::connect(const ConnectSpec& spec, Nanos now) {
@@ -38,14 +50,14 @@ void Stack::receive(ConnId id, Chain& out) {
 void Stack::consumed(ConnId id, std::uint32_t bytes, Nanos now) {
   Tcb* t = machine_->find(id);
   if (!t) return;
-  tcp::consumed(*t, bytes, machine_->core);
+  tcp::consumed(*t, bytes, machine_->core, now);
   if (t->acks_due) machine_->settle(*t);
 }
 
 std::uint32_t Stack::send_room(ConnId id) {
   Tcb* t = machine_->find(id);
   if (!t || t->state == State::closed || t->fin_queued) return 0;
-  const std::uint32_t limit = machine_->core.send_limit(machine_->core.settings[t->settings]);
+  const std::uint32_t limit = machine_->core.send_limit(machine_->core.settings[t->settings], t->congestion.cwnd());
   const std::uint32_t room = limit > t->queue.size() ? limit - t->queue.size() : 0;
   if (room >= limit / 4) return room;
   t->wants_room = true;
@@ -135,8 +147,12 @@ ListenerId Stack::listener(ConnId id) const {
 SendProgress Stack::progress(ConnId id) const {
   const Tcb* t = machine_->find(id);
   if (!t) return {};
-  const std::uint64_t queued = t->bytes_acknowledged + t->queue.size() + t->dropped_unacknowledged;
-  return {queued, queued - t->unsent() - t->dropped_unsent, t->bytes_acknowledged};
+  if (t->state == State::closed) {
+    const std::uint64_t queued = t->bytes_acknowledged + t->dropped.unacknowledged;
+    return {queued, queued - t->dropped.unsent, t->bytes_acknowledged};
+  }
+  const std::uint64_t queued = t->bytes_acknowledged + t->queue.size();
+  return {queued, queued - t->unsent(), t->bytes_acknowledged};
 }
 
 void Stack::output(Egress& egress, Nanos now) { machine_->output(egress, now); }

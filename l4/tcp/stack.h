@@ -1,11 +1,11 @@
-// stack.h - one worker's TCP (RFC 9293; 7323, 2018, 6675, 8985, 6298, 9438, 6928, 5961, 6528): segments in, byte chains
-// out. Each turn: input() every segment of the local lane, take_events() until it is empty, act, output(), expire().
-// Nothing is sent outside output(). All memory is taken by the constructor; one owner thread; time is an argument,
-// secrets are in Config. A ConnId lives until release() and misses harmlessly afterwards: every call with a stale id
-// does nothing and returns zero, nullptr or false.
+// stack.h - one worker's TCP (RFC 9293; 7323, 2018, 6675, 8985, 6298, 9438, 6928, 5961, 6528, 4987, 1191, 8201, 4821):
+// segments in, byte chains out. Each turn: input() every segment of the local lane, take_events() until it is empty,
+// act, output(), expire(). Nothing is sent outside output(). All memory is taken by the constructor; one owner thread;
+// time is an argument, secrets are in Config. A ConnId lives until release() and misses harmlessly afterwards: every
+// call with a stale id does nothing and returns zero, nullptr or false.
 //
 // Not here: urgent data is passed in line (no pointer), no TCP Fast Open (data on SYN is not acknowledged, the peer
-// sends it again), no ECN, no PMTU discovery, no SYN cookies yet (a full SYN cache drops its oldest).
+// sends it again), no ECN.
 #pragma once
 
 #include <expected>
@@ -34,6 +34,7 @@ enum EventBits : std::uint16_t {
   event_finished = 1 << 4,   // the peer's FIN came, all bytes before it can be received
   event_reset = 1 << 5,      // the peer reset (or refused) it, or an import or restart ended it
   event_timed_out = 1 << 6,  // connect, user or keepalive timeout
+  event_cut = 1 << 8,        // beside event_reset: this side ended it, because buffers were short
   event_closed = 1 << 7,     // TCP is done with it (after the two above, or both FINs): release() is all that is left
 };
 
@@ -80,6 +81,10 @@ class Stack {
   // A segment of the local lane. parse has filled Meta and verified lengths; checksums are verified by now. `network`
   // is the id of the network that it came from.
   void input(Packet segment, Nanos now, std::uint16_t network = 0);
+  // The same for the local lane of a burst, ICMP errors among it; the packets are taken.
+  void input(std::span<Packet> segments, Nanos now, std::uint16_t network = 0);
+  // An ICMP error that quotes a segment of ours (l4/icmp_inner.h), as parse left it: of no interest, it is dropped.
+  void input_icmp(Packet error, Nanos now, std::uint16_t network = 0);
   // The next connections that something happened to, each once; empty when there are no more. Valid until the next
   // call.
   std::span<const Event> take_events();

@@ -9,6 +9,7 @@
 #include "l4/tcp/info.h"
 #include "l4/tcp/key.h"
 #include "l4/tcp/listening.h"
+#include "l4/tcp/moment.h"
 #include "l4/tcp/rtt.h"
 #include "l4/tcp/send_queue.h"
 
@@ -16,6 +17,8 @@ namespace sluice::tcp {
 
 enum class Mode : std::uint8_t { open, recovery, loss };               // loss: after a retransmission timeout
 enum class Timer : std::uint8_t { none, retransmit, probe, persist };  // what `timer_at` is for; probe is TLP's
+
+inline constexpr std::uint32_t first_receive_window = 65535;  // bytes, before anything is known of the path
 
 struct alignas(64) Tcb {
   // Found by, and in which lists of the stack.
@@ -35,7 +38,7 @@ struct alignas(64) Tcb {
   std::uint32_t ts_recent = 0, ts_recent_at = 0;  // at: seconds of our clock
   std::uint32_t ts_offset = 0;
   std::uint32_t unacked_bytes = 0;  // received since the last ACK that we sent
-  std::uint16_t mss = 536;          // the peer's, and ours by path: without options
+  std::uint16_t mss = 536;          // the least of the peer's, the path's and the search's: without options
   std::uint16_t rcv_mss = 536;      // largest segment that the peer sent
   std::uint8_t snd_scale = 0, rcv_scale = 0;
   std::uint8_t acks_due = 0;  // ACKs to send in the next output
@@ -66,38 +69,55 @@ struct alignas(64) Tcb {
   bool undo_possible : 1 = false;
   bool reset_due : 1 = false;
   bool transparent : 1 = false;
+  bool mtu_probe_out : 1 = false;
 
   SendQueue queue;
   Scoreboard board;
   Chain received;                      // in order, not taken by l7
   std::uint32_t unconsumed_bytes = 0;  // in order, given to l7 or not, that l7 is not done with
   std::uint32_t unconsumed_buffers = 0;
+  // The window follows what l7 takes in a round trip (deliver.cc).
+  std::uint32_t rcv_window = first_receive_window;
+  std::uint32_t taken_mark = 0;  // bytes that l7 had taken, modulo 2^32, when this round trip began
+  Moment taken_at;
   Reassembly reassembly;
   Seq fin_seq;
 
   // Deadlines.
-  Nanos timer_at = Nanos::never();    // see `timer`
-  Nanos reorder_at = Nanos::never();  // RACK's
-  Nanos ack_at = Nanos::never();      // delayed ACK
-  Nanos idle_at = Nanos::never();     // handshake, keepalive, FIN-WAIT-2
-  Nanos armed_at = Nanos::never();    // what the wheel has
-  Nanos progress_at{};                // when the peer last acknowledged something, or we had nothing to acknowledge
-  Nanos heard_at{};                   // when the last acceptable segment came
+  Deadline timer_at;    // see `timer`
+  Deadline reorder_at;  // RACK's
+  Deadline ack_at;      // delayed ACK
+  Deadline idle_at;     // handshake, keepalive, FIN-WAIT-2
+  Deadline armed_at;    // what the wheel has
+  Moment progress_at;   // when the peer last acknowledged something, or we had nothing to acknowledge
+  Moment heard_at;      // when the last acceptable segment came
 
   Congestion congestion;
   Rtt rtt;
   Seq recovery_point, round_end, tail_probe_end;
   // RACK (RFC 8985).
-  Nanos rack_sent{}, rack_rtt{};
+  union {
+    Nanos rack_sent{};
+    struct {  // once closed: what the queue held when the connection ended
+      std::uint32_t unsent, unacknowledged;
+    } dropped;
+  };
+  Nanos rack_rtt{};
   Seq rack_end;
-  std::uint8_t reorder_steps = 1;  // reo_wnd_mult
-  std::uint8_t keepalives = 0;     // unanswered
-  SettingsId settings = 0;         // index into Core::settings
+  std::uint8_t reorder_steps = 1;             // reo_wnd_mult
+  std::uint8_t keepalives = 0;                // unanswered
+  Unreachable unreachable = Unreachable::no;  // what ICMP said last
+  SettingsId settings = 0;                    // index into Core::settings
   Seq dsack_begin, dsack_end;
+  // Path MTU (path_mtu.cc).
+  std::uint16_t peer_mss = 536, pmtu_version = 0;
+  std::uint16_t search_mss = 0, search_high = 0;  // by the search: what passes, what does not (0: not known); 0: none
+  std::uint16_t mtu_probe_mss = 0;
+  Deadline search_at;
+  Seq mtu_probe_end;
   std::uint32_t retransmit_ts = 0;  // TSval of the first retransmission of an episode (Eifel, RFC 3522)
 
   std::uint64_t bytes_acknowledged = 0, bytes_received = 0;
-  std::uint32_t dropped_unsent = 0, dropped_unacknowledged = 0;  // what the queue held when the connection ended
   std::uint32_t retransmits = 0, timeouts = 0;
   ListenerId listener = ~ListenerId{0};
   std::uint32_t created_ms = 0, challenge_ms = 0;
@@ -115,7 +135,9 @@ struct alignas(64) Tcb {
     const Nanos base = rtt.rto(c.rto_min, c.rto_initial, c.rto_max);
     return std::min(base * (std::int64_t{1} << std::min<int>(back_off, 16)), c.rto_max);
   }
-  Nanos deadline() const { return std::min(std::min(timer_at, reorder_at), std::min(ack_at, idle_at)); }
+  Deadline deadline() const {
+    return Deadline::first(Deadline::first(timer_at, reorder_at), Deadline::first(ack_at, idle_at));
+  }
   void acknowledge_now() { acks_due = std::max<std::uint8_t>(acks_due, 1); }
 };
 

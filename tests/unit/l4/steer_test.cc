@@ -128,7 +128,7 @@ TEST_F(Steer, WhatWasHandedOffStays) {
 TEST_F(Steer, IcmpErrorsFollowTheFlowTheyAreAbout) {
   EXPECT_EQ(lane("ip4 10.9.9.9 > 192.0.2.1 | icmp 3 1 | ip4 192.0.2.1 > 10.1.0.5 | tcp 30001 > 80 A"), Lane::forward);
   EXPECT_EQ(lane("ip4 10.9.9.9 > 192.0.2.10 | icmp 3 1 | ip4 192.0.2.10 > 10.0.0.1 | tcp 80 > 5 A"), Lane::forward);
-  EXPECT_EQ(lane("ip4 10.9.9.9 > 192.0.2.1 | icmp 3 1 | ip4 192.0.2.1 > 10.1.0.5 | tcp 20001 > 80 A"), Lane::host);
+  EXPECT_EQ(lane("ip4 10.9.9.9 > 192.0.2.1 | icmp 3 1 | ip4 192.0.2.1 > 10.1.0.5 | tcp 20001 > 80 A"), Lane::local);
   EXPECT_EQ(lane("ip4 10.9.9.9 > 192.0.2.1 | icmp 3 1"), Lane::host);
   tables_.workers = 2;
   const Decision d = decide("ip4 10.9.9.9 > 192.0.2.1 | icmp 3 1 | ip4 192.0.2.1 > 10.1.0.5 | tcp 30001 > 80 A");

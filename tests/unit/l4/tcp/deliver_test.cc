@@ -59,6 +59,64 @@ TEST_F(ScriptTest, TinySegmentsShareBuffersAndTheWindowFollowsTheCharge) {
   EXPECT_EQ(stack->held_buffers(), 0u);
 }
 
+// What LRO or a GRO step below us hands over: one segment larger than any MTU, in several buffers (RFC 9293 sees one).
+TEST_F(ScriptTest, ASegmentJoinedByThePortIsTakenWholeAndAnsweredAtOnce) {
+  establish();
+  constexpr std::size_t size = 8000;
+  Bytes ip(40, 0);
+  ip[0] = 0x45;
+  ip[8] = 64;
+  ip[9] = 6;
+  std::copy_n(&peer->here.address.bytes[12], 4, &ip[12]);
+  std::copy_n(&peer->there.address.bytes[12], 4, &ip[16]);
+  ip[20] = peer->here.port >> 8 & 0xff;
+  ip[21] = peer->here.port & 0xff;
+  ip[23] = 80;
+  put32(&ip[24], 101);
+  put32(&ip[28], iss + 1);
+  ip[32] = 5 << 4;
+  ip[33] = ACK;
+  ip[34] = ip[35] = 0xff;
+  for (std::size_t i = 0; i < size; ++i) ip.push_back(static_cast<std::uint8_t>(i * 7));
+  fill_checksums(ip);
+  Bytes frame(14, 2);
+  frame[12] = 0x08;
+  frame[13] = 0x00;
+  frame.insert(frame.end(), ip.begin(), ip.end());
+  Packet packet;
+  rte_mbuf* tail = nullptr;
+  for (std::size_t at = 0; at < frame.size(); at += 1500) {
+    Packet piece = buffers.make();
+    ASSERT_TRUE(piece);
+    const std::size_t n = std::min<std::size_t>(1500, frame.size() - at);
+    std::copy_n(&frame[at], n, piece.data());
+    piece.get()->data_len = static_cast<std::uint16_t>(n);
+    piece.get()->pkt_len = static_cast<std::uint32_t>(n);
+    if (!packet) {
+      packet = std::move(piece);
+      tail = packet.get();
+      continue;
+    }
+    tail->next = piece.release();
+    tail = tail->next;
+    ++packet.get()->nb_segs;
+    packet.get()->pkt_len += static_cast<std::uint32_t>(n);
+  }
+  packet.meta().port = 0;
+  ASSERT_TRUE(parse(packet, true, counters));
+  stack->input(std::move(packet), now);
+  EXPECT_EQ(events(), event_readable);
+  EXPECT_SEGMENT(ACK, iss + 1, 101u + size);
+  EXPECT_SILENCE();
+  Chain in;
+  stack->receive(id, in);
+  std::vector<std::uint8_t> content(in.size());
+  in.peek(0, content);
+  EXPECT_EQ(content, std::vector<std::uint8_t>(ip.begin() + 40, ip.end()));
+  in.clear();
+  stack->consumed(id, size, now);
+}
+
 TEST_F(ScriptTest, AboveHeldMaxAcksAreReadAndPayloadIsNot) {
   Config c;
   c.held_buffers_max = 4;

@@ -246,6 +246,7 @@ TEST_F(ScriptTest, OldTimestampsAreTurnedAway) {
 }
 
 TEST_F(ScriptTest, AFullSynCacheDropsTheOldest) {
+  start({.syn_cookies = SynCookies::never});
   for (std::uint16_t i = 0; i < 6; ++i) {
     peer->here.port = static_cast<std::uint16_t>(2000 + i);
     send({.flags = SYN, .seq = 100});
