@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/tcp.h>
+#include <sys/ioctl.h>
 
 #include "tests/support/tcp_shim/checks.h"
 #include "tests/tcp_shim/peer.h"
@@ -117,7 +118,47 @@ static void closes(void) {
   tcp_shim_free(p.shim);
 }
 
+// The same by the table that packetdrill fills in.
+static void by_the_table_of_calls(void) {
+  struct tcp_shim_calls calls;
+  memset(&calls, 0, sizeof calls);
+  packetdrill_interface_init("seed=3", &calls);
+  const void* const* functions = (const void* const*)&calls;
+  for (size_t i = 0; i < sizeof calls / sizeof *functions; ++i) CHECK_TRUE(functions[i]);
+  struct peer p = {.shim = calls.handle, .port = 40000, .their_port = 8080, .seq = 1000};
+  const int fd = accepted(&p);
+  char text[8];
+  inject(&p, PSH | ACK, "hello", 5, NULL, 0);
+  CHECK_EQUAL(calls.read(calls.handle, fd, text, 8), 5);
+  CHECK_EQUAL(calls.write(calls.handle, fd, "you", 3), 3);
+  size_t size = sizeof p.buffer;
+  long long at = 0;
+  CHECK_EQUAL(calls.receive_packet(calls.handle, p.buffer, &size, &at), 0);
+  CHECK_EQUAL(at, tcp_shim_now_us(p.shim));
+  struct segment s;
+  CHECK_TRUE(segment_read(p.buffer, size, &s) && s.size == 3);
+  size = sizeof p.buffer;
+  CHECK_EQUAL(calls.receive_packet(calls.handle, p.buffer, &size, &at), 0);  // waits for the retransmission
+  CHECK_TRUE(segment_read(p.buffer, size, &s) && s.size == 3);
+  p.ack += 3;
+  inject(&p, ACK, NULL, 0, NULL, 0);
+  CHECK_EQUAL(calls.fcntl(calls.handle, fd, F_SETFL, O_RDWR | O_NONBLOCK), 0);
+  CHECK_EQUAL(calls.fcntl(calls.handle, fd, F_GETFL), O_RDWR | O_NONBLOCK);
+  int waiting = -1;
+  CHECK_EQUAL(calls.ioctl(calls.handle, fd, FIONREAD, &waiting), 0);
+  CHECK_EQUAL(waiting, 0);
+  struct timeval first, second;
+  CHECK_EQUAL(calls.gettimeofday(calls.handle, &first, NULL), 0);
+  CHECK_EQUAL(calls.gettimeofday(calls.handle, &second, NULL), 0);
+  CHECK_EQUAL(second.tv_usec, first.tv_usec + 1);
+  CHECK_EQUAL(calls.close(calls.handle, fd), 0);
+  int pipes[2];
+  CHECK_FAILS(calls.pipe(calls.handle, pipes), ENOSYS);
+  calls.free(calls.handle);
+}
+
 int main(void) {
+  RUN(by_the_table_of_calls);
   RUN(data_both_ways_over_ip4);
   RUN(data_both_ways_over_ip6);
   RUN(retransmission_doubles);

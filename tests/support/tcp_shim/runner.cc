@@ -1,7 +1,5 @@
 // packetdrill_interface_init: the entry point that google/packetdrill looks for in the shared object it is given
-// (--so_filename, --so_flags). It fills a table of function pointers; the order of the fields is that runner's, told in
-// docs/tcp_shim.md. The options are tcp_shim_new's; spin_us is 1 where they do not say otherwise, because the runner
-// spins on the clock for its last microseconds.
+// (--so_filename, --so_flags): see tcp_shim.h.
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -10,42 +8,6 @@
 #include "tests/support/tcp_shim/tcp_shim.h"
 
 namespace {
-
-struct Calls {
-  void* handle;
-  void (*free)(void*);
-  int (*socket)(void*, int, int, int);
-  int (*bind)(void*, int, const sockaddr*, socklen_t);
-  int (*listen)(void*, int, int);
-  int (*accept)(void*, int, sockaddr*, socklen_t*);
-  int (*connect)(void*, int, const sockaddr*, socklen_t);
-  ssize_t (*read)(void*, int, void*, size_t);
-  ssize_t (*readv)(void*, int, const iovec*, int);
-  ssize_t (*recv)(void*, int, void*, size_t, int);
-  ssize_t (*recvfrom)(void*, int, void*, size_t, int, sockaddr*, socklen_t*);
-  ssize_t (*recvmsg)(void*, int, msghdr*, int);
-  ssize_t (*write)(void*, int, const void*, size_t);
-  ssize_t (*writev)(void*, int, const iovec*, int);
-  ssize_t (*send)(void*, int, const void*, size_t, int);
-  ssize_t (*sendto)(void*, int, const void*, size_t, int, const sockaddr*, socklen_t);
-  ssize_t (*sendmsg)(void*, int, const msghdr*, int);
-  int (*fcntl)(void*, int, int, ...);
-  int (*ioctl)(void*, int, unsigned long, ...);
-  int (*close)(void*, int);
-  int (*shutdown)(void*, int, int);
-  int (*getsockopt)(void*, int, int, int, void*, socklen_t*);
-  int (*setsockopt)(void*, int, int, int, const void*, socklen_t);
-  int (*poll)(void*, pollfd*, nfds_t, int);
-  int (*send_packet)(void*, const void*, size_t);            // towards the stack
-  int (*receive_packet)(void*, void*, size_t*, long long*);  // the next that leaves it, and when
-  int (*usleep)(void*, useconds_t);
-  int (*gettimeofday)(void*, timeval*, struct timezone*);
-  int (*epoll_create)(void*, int);
-  int (*epoll_ctl)(void*, int, int, int, epoll_event*);
-  int (*epoll_wait)(void*, int, epoll_event*, int, int);
-  int (*pipe)(void*, int[2]);
-  int (*splice)(void*, int, loff_t*, int, loff_t*, size_t, unsigned);
-};
 
 constexpr std::int64_t patience_us = 600'000'000;  // of virtual time, for a packet that a script expects
 
@@ -88,14 +50,14 @@ int no_pipe(void*, int[2]) {
   errno = ENOSYS;
   return -1;
 }
-int no_splice(void*, int, loff_t*, int, loff_t*, size_t, unsigned) {
+int no_splice(void*, int, int64_t*, int, int64_t*, size_t, unsigned) {
   errno = ENOSYS;
   return -1;
 }
 
 }  // namespace
 
-extern "C" [[gnu::visibility("default")]] void packetdrill_interface_init(const char* flags, Calls* calls) {
+void packetdrill_interface_init(const char* flags, tcp_shim_calls* calls) {
   const std::string options = std::string("spin_us=1 ") + (flags ? flags : "");
   tcp_shim* shim = tcp_shim_new(options.c_str());
   if (!shim) {

@@ -163,6 +163,50 @@ int64_t tcp_shim_next_timer_us(tcp_shim* shim);
 // Calls that sleep in other threads now.
 unsigned tcp_shim_blocked(tcp_shim* shim);
 
+// ---- A table of calls, for runners that load a shared object ----
+
+// What google/packetdrill wants of the object that --so_filename names: a table of functions in this order, whose first
+// argument is the table's first field. It is filled by a function of that runner's choice of name.
+struct tcp_shim_calls {
+  void* handle;
+  void (*free)(void*);
+  int (*socket)(void*, int, int, int);
+  int (*bind)(void*, int, const struct sockaddr*, socklen_t);
+  int (*listen)(void*, int, int);
+  int (*accept)(void*, int, struct sockaddr*, socklen_t*);
+  int (*connect)(void*, int, const struct sockaddr*, socklen_t);
+  ssize_t (*read)(void*, int, void*, size_t);
+  ssize_t (*readv)(void*, int, const struct iovec*, int);
+  ssize_t (*recv)(void*, int, void*, size_t, int);
+  ssize_t (*recvfrom)(void*, int, void*, size_t, int, struct sockaddr*, socklen_t*);
+  ssize_t (*recvmsg)(void*, int, struct msghdr*, int);
+  ssize_t (*write)(void*, int, const void*, size_t);
+  ssize_t (*writev)(void*, int, const struct iovec*, int);
+  ssize_t (*send)(void*, int, const void*, size_t, int);
+  ssize_t (*sendto)(void*, int, const void*, size_t, int, const struct sockaddr*, socklen_t);
+  ssize_t (*sendmsg)(void*, int, const struct msghdr*, int);
+  int (*fcntl)(void*, int, int, ...);
+  int (*ioctl)(void*, int, unsigned long, ...);
+  int (*close)(void*, int);
+  int (*shutdown)(void*, int, int);
+  int (*getsockopt)(void*, int, int, int, void*, socklen_t*);
+  int (*setsockopt)(void*, int, int, int, const void*, socklen_t);
+  int (*poll)(void*, struct pollfd*, nfds_t, int);
+  int (*send_packet)(void*, const void*, size_t);            // towards the stack
+  int (*receive_packet)(void*, void*, size_t*, long long*);  // the next that leaves it, and when; waits for it
+  int (*usleep)(void*, useconds_t);
+  int (*gettimeofday)(void*, struct timeval*, struct timezone*);
+  int (*epoll_create)(void*, int);
+  int (*epoll_ctl)(void*, int, int, int, struct epoll_event*);
+  int (*epoll_wait)(void*, int, struct epoll_event*, int, int);
+  int (*pipe)(void*, int[2]);  // ENOSYS, and so is splice
+  int (*splice)(void*, int, int64_t*, int, int64_t*, size_t, unsigned);
+};
+// `flags` are tcp_shim_new's options; spin_us is 1 where they do not say otherwise, because the runner spins on the
+// clock for its last microseconds. receive_packet waits up to 600 s of the endpoint's time, then tells a size of 0.
+// Ends the process with a message when the options are wrong: the runner takes no answer.
+void packetdrill_interface_init(const char* flags, struct tcp_shim_calls* calls);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }
