@@ -218,6 +218,103 @@ static void a_segment_larger_than_a_buffer(void) {
   tcp_shim_free(p.shim);
 }
 
+// An ICMP error of a router about the packet that left last.
+static void unreachable(struct peer* p, const uint8_t* about, uint8_t type, uint8_t code, uint16_t mtu) {
+  uint8_t packet[100] = {0};
+  const size_t ip = p->v6 ? 40 : 20, quoted = p->v6 ? 48 : 28, size = ip + 8 + quoted;
+  if (p->v6) {
+    packet[0] = 0x60;
+    segment_put16(packet + 4, (uint32_t)(8 + quoted));
+    packet[6] = 58;
+    packet[7] = 64;
+    memcpy(packet + 8, peer6, 16);
+    memcpy(packet + 24, shim6, 16);
+  } else {
+    packet[0] = 0x45;
+    segment_put16(packet + 2, (uint32_t)size);
+    packet[8] = 64;
+    packet[9] = 1;
+    memcpy(packet + 12, peer4, 4);
+    memcpy(packet + 16, shim4, 4);
+    segment_put16(packet + 10, ~segment_sum(packet, 20, 0) & 0xffff);
+  }
+  uint8_t* icmp = packet + ip;
+  icmp[0] = type;
+  icmp[1] = code;
+  segment_put16(icmp + 6, mtu);
+  memcpy(icmp + 8, about, quoted);
+  const uint32_t start = p->v6 ? segment_sum(packet + 8, 32, 58 + (uint32_t)(8 + quoted)) : 0;
+  segment_put16(icmp + 2, ~segment_sum(icmp, 8 + quoted, start) & 0xffff);
+  CHECK_EQUAL(tcp_shim_inject(p->shim, packet, size), 0);
+}
+
+static void icmp_ends_a_connect(void) {
+  const struct {
+    int v6;
+    uint8_t type, code;
+    int error;
+  } cases[] = {{0, 3, 0, ENETUNREACH},   {0, 3, 1, EHOSTUNREACH},  {0, 3, 2, ENOPROTOOPT}, {0, 3, 3, ECONNREFUSED},
+               {0, 3, 13, EHOSTUNREACH}, {0, 11, 0, EHOSTUNREACH}, {1, 1, 0, ENETUNREACH}, {1, 1, 1, EACCES},
+               {1, 1, 3, EHOSTUNREACH},  {1, 1, 4, ECONNREFUSED}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+    struct peer p;
+    start(&p, NULL, cases[i].v6);
+    const int fd = fresh(&p);
+    syn_of(&p, fd);
+    unreachable(&p, p.buffer, cases[i].type, cases[i].code, 0);
+    CHECK_EQUAL(get(&p, fd, SOL_SOCKET, SO_ERROR), cases[i].error);
+    CHECK_EQUAL(get(&p, fd, SOL_SOCKET, SO_ERROR), 0);
+    nothing(&p, 10000000);
+    tcp_shim_free(p.shim);
+  }
+}
+
+static void icmp_is_remembered_by_a_connection(void) {
+  struct peer p;
+  char byte = 'x';
+  start(&p, "user_timeout_ms=3000", 0);
+  const int fd = accepted(&p);
+  CHECK_EQUAL(tcp_shim_write(p.shim, fd, &byte, 1), 1);
+  CHECK_EQUAL(next(&p, 0).size, 1);
+  unreachable(&p, p.buffer, 3, 1, 0);
+  CHECK_EQUAL(get(&p, fd, SOL_SOCKET, SO_ERROR), EHOSTUNREACH);  // told once, and nothing is over
+  CHECK_EQUAL(get(&p, fd, SOL_SOCKET, SO_ERROR), 0);
+  CHECK_FAILS(tcp_shim_recv(p.shim, fd, &byte, 1, MSG_DONTWAIT), EAGAIN);
+  unreachable(&p, p.buffer, 3, 1, 0);
+  tcp_shim_usleep(p.shim, 10000000);
+  CHECK_FAILS(tcp_shim_read(p.shim, fd, &byte, 1), EHOSTUNREACH);  // not ETIMEDOUT
+  tcp_shim_free(p.shim);
+}
+
+static void icmp_makes_segments_smaller(void) {
+  struct peer p;
+  start(&p, NULL, 0);
+  const int fd = accepted(&p);  // its MSS is 1000
+  static char block[3000];
+  CHECK_EQUAL(tcp_shim_write(p.shim, fd, block, 1000), 1000);
+  CHECK_EQUAL(next(&p, 0).size, 1000);
+  unreachable(&p, p.buffer, 3, 4, 700);
+  CHECK_EQUAL(next(&p, 3000000).size, 660);
+  CHECK_EQUAL(get(&p, fd, IPPROTO_TCP, TCP_MAXSEG), 660);
+  struct tcp_info info;
+  socklen_t n = sizeof info;
+  CHECK_EQUAL(tcp_shim_getsockopt(p.shim, fd, IPPROTO_TCP, TCP_INFO, &info, &n), 0);
+  CHECK_EQUAL(info.tcpi_pmtu, 700);
+  tcp_shim_free(p.shim);
+}
+
+// With cookies always, a handshake leaves nothing behind, and the ACK brings the connection.
+static void cookies(void) {
+  struct peer p;
+  start(&p, "net.ipv4.tcp_syncookies=2", 0);
+  const int fd = accepted(&p);
+  CHECK_TRUE(tcp_shim_counter(p.shim, "tcp_syn_cookies_sent") == 1);
+  CHECK_TRUE(tcp_shim_counter(p.shim, "tcp_syn_cookies_accepted") == 1);
+  CHECK_EQUAL(tcp_shim_write(p.shim, fd, "x", 1), 1);
+  CHECK_EQUAL(next(&p, 0).size, 1);
+  tcp_shim_free(p.shim);
+}
+
 static void the_clock(void) {
   struct peer p;
   struct timeval now;
@@ -250,5 +347,9 @@ int main(void) {
   RUN(packets_that_are_not_taken);
   RUN(a_segment_larger_than_a_buffer);
   RUN(the_clock);
+  RUN(icmp_ends_a_connect);
+  RUN(icmp_is_remembered_by_a_connection);
+  RUN(icmp_makes_segments_smaller);
+  RUN(cookies);
   return tests_failed != 0;
 }

@@ -1,6 +1,8 @@
 // connect: the states of RFC 9293 as Linux's calls show them.
 #include <netinet/in.h>
 
+#include <algorithm>
+
 #include "tests/support/tcp_shim/shim.h"
 #include "tests/support/tcp_shim/tcp_shim.h"
 
@@ -54,7 +56,7 @@ int Shim::start_connect(Socket& s, const Endpoint& to) {
   spec.local_port = s.local.port;
   spec.transparent = true;  // the address may be any of 127.0.0.0/8
   const int tries = s.options.syn_count ? s.options.syn_count : options.syn_retries;
-  spec.timeout = Nanos{1'000'000'000} * ((std::int64_t{2} << tries) - 1);
+  spec.timeout = Nanos{1'000'000'000} * ((std::int64_t{2} << std::min(tries, 14)) - 1);
   spec.user = s.serial;
   spec.settings = s.settings();
   apply_options(s);

@@ -21,6 +21,7 @@ struct Key {
 };
 
 constexpr std::int64_t million = 1'000'000, billion = 1'000'000'000;
+constexpr std::int64_t timeout_max_ms = 60 * million;  // what tcp::Deadline can tell
 
 // Whole numbers, in the order of tcp_shim.h.
 constexpr Key keys[] = {
@@ -33,16 +34,27 @@ constexpr Key keys[] = {
     {"timestamps", "tcp_timestamps", 0, 2, [](Options& o, std::int64_t v) { o.timestamps = v; }},
     {"sack", "tcp_sack", 0, 1, [](Options& o, std::int64_t v) { o.sack = v; }},
     {"window_scaling", "tcp_window_scaling", 0, 1, [](Options& o, std::int64_t v) { o.window_scaling = v; }},
-    {"rcvbuf", "", 4096, 16 << 20, [](Options& o, std::int64_t v) { o.rcvbuf = static_cast<int>(v); }},
+    {"rcvbuf", "", 4096, 16 << 20,
+     [](Options& o, std::int64_t v) {
+       o.rcvbuf = static_cast<int>(v);
+       o.rcvbuf_fixed = true;
+     }},
+    {"rcvbuf_max", "", 4096, 16 << 20, [](Options& o, std::int64_t v) { o.rcvbuf_max = static_cast<int>(v); }},
+    {"syncookies", "tcp_syncookies", 0, 2,
+     [](Options& o, std::int64_t v) {
+       constexpr tcp::SynCookies when[] = {tcp::SynCookies::never, tcp::SynCookies::under_pressure,
+                                           tcp::SynCookies::always};
+       o.syn_cookies = when[v];
+     }},
     {"sndbuf", "", 4608, 16 << 20, [](Options& o, std::int64_t v) { o.sndbuf = static_cast<int>(v); }},
     {"initial_window", "", 1, 100,
      [](Options& o, std::int64_t v) { o.initial_window = static_cast<std::uint16_t>(v); }},
-    {"syn_retries", "tcp_syn_retries", 1, 20, [](Options& o, std::int64_t v) { o.syn_retries = static_cast<int>(v); }},
-    {"synack_retries", "tcp_synack_retries", 0, 20,
+    {"syn_retries", "tcp_syn_retries", 1, 14, [](Options& o, std::int64_t v) { o.syn_retries = static_cast<int>(v); }},
+    {"synack_retries", "tcp_synack_retries", 0, 14,
      [](Options& o, std::int64_t v) { o.synack_retries = static_cast<int>(v); }},
-    {"user_timeout_ms", "", 1, billion, [](Options& o, std::int64_t v) { o.user_timeout = Nanos{v * million}; }},
-    {"fin_timeout_ms", "", 1, billion, [](Options& o, std::int64_t v) { o.fin_timeout = Nanos{v * million}; }},
-    {"fin_timeout", "tcp_fin_timeout", 1, million,
+    {"user_timeout_ms", "", 1, timeout_max_ms, [](Options& o, std::int64_t v) { o.user_timeout = Nanos{v * million}; }},
+    {"fin_timeout_ms", "", 1, timeout_max_ms, [](Options& o, std::int64_t v) { o.fin_timeout = Nanos{v * million}; }},
+    {"fin_timeout", "tcp_fin_timeout", 1, timeout_max_ms / 1000,
      [](Options& o, std::int64_t v) { o.fin_timeout = Nanos{v * billion}; }},
     {"time_wait_ms", "", 1, million * 100, [](Options& o, std::int64_t v) { o.time_wait = Nanos{v * million}; }},
     {"delayed_ack_ms", "", 1, 500, [](Options& o, std::int64_t v) { o.delayed_ack = Nanos{v * million}; }},

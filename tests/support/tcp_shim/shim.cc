@@ -28,10 +28,11 @@ tcp::Config config_of(const Options& o) {
   c.transmit_records = 8192;
   c.held_buffers_max = o.buffers - o.buffers / 4;
   c.out_of_order_buffers_max = o.buffers / 4;
-  c.receive_limit = c.out_of_order_limit = static_cast<std::uint32_t>(o.rcvbuf);
+  c.receive_limit = c.out_of_order_limit = static_cast<std::uint32_t>(o.rcvbuf_max);
+  c.syn_cookies = o.syn_cookies;
   c.send_limit = static_cast<std::uint32_t>(o.sndbuf);
   c.rto_min = o.rto_min;
-  c.rto_max = Nanos{120'000'000'000'000};
+  c.rto_max = Nanos{120'000'000'000};
   c.delayed_ack = o.delayed_ack;
   c.handshake_timeout = Nanos{1'000'000'000} * ((std::int64_t{2} << o.synack_retries) - 1);
   c.user_timeout = o.user_timeout;
@@ -139,6 +140,7 @@ void Shim::end(Socket& s, int error) {
   stack->release(s.id, now);
   s.open = s.connecting = false;
   if (error) s.error = error;
+  s.soft_error = 0;
   s.shut_read = s.shut_write = true;
 }
 
@@ -172,8 +174,11 @@ void Shim::on_event(const tcp::Event& event) {
   ++s->activity;
   if (event.bits & tcp::event_connected) s->connecting = false;
   if (event.bits & tcp::event_finished) s->done = s->shut_read = true;
-  if (event.bits & tcp::event_reset) {
-    end(*s, s->connecting ? ECONNREFUSED : s->done ? EPIPE : ECONNRESET);
+  if (event.bits & tcp::event_cut) {
+    end(*s, ENOMEM);
+  } else if (event.bits & tcp::event_reset) {
+    const int unreachable = s->connecting ? error_of(info(*s).unreachable, s->remote.address.is_v4()) : 0;
+    end(*s, unreachable ? unreachable : s->connecting ? ECONNREFUSED : s->done ? EPIPE : ECONNRESET);
   } else if (event.bits & tcp::event_timed_out) {
     end(*s, s->soft_error ? s->soft_error : ETIMEDOUT);
   } else if (event.bits & tcp::event_closed) {

@@ -29,7 +29,9 @@ struct Options {
   int first_fd = 1024;
   std::uint16_t port_low = 32768, port_high = 60999;
   bool timestamps = true, sack = true, window_scaling = true, no_delay = false;
-  int rcvbuf = 131072, sndbuf = 524288;
+  int rcvbuf = 131072, sndbuf = 524288, rcvbuf_max = 6291456;
+  bool rcvbuf_fixed = false;  // said: windows do not grow beyond it
+  tcp::SynCookies syn_cookies = tcp::SynCookies::under_pressure;
   std::uint16_t initial_window = 10;
   int syn_retries = 6, synack_retries = 5;
   Nanos user_timeout{924'600'000'000}, fin_timeout{60'000'000'000}, time_wait{60'000'000'000};
@@ -146,6 +148,7 @@ class Shim {
   std::uint16_t path_to(const IpAddress& remote) const;  // the MTU of the way there
   int inject(const std::uint8_t* packet, std::size_t size);
   void input(const Bytes& packet);
+  void input_icmp(Packet frame);
   void count(const Bytes& packet, bool out);
 
   Options options;
@@ -174,6 +177,7 @@ class Shim {
   std::condition_variable something_changed, all_looked;
 };
 
+int error_of(tcp::Unreachable why, bool v4);
 // Between sockaddr and Endpoint. read_address: 0, or an errno value.
 int read_address(const sockaddr* address, socklen_t size, int domain, Endpoint& out);
 void write_address(const Endpoint& endpoint, int domain, sockaddr* address, socklen_t* size);

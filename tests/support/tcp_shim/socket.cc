@@ -161,6 +161,7 @@ int tcp_shim_socket(tcp_shim* shim, int domain, int type, int protocol) {
   s->nonblocking = type & SOCK_NONBLOCK;
   s->close_on_exec = type & SOCK_CLOEXEC;
   s->options.rcvbuf = t.options.rcvbuf;
+  s->options.rcvbuf_fixed = t.options.rcvbuf_fixed;
   s->options.sndbuf = t.options.sndbuf;
   s->options.no_delay = t.options.no_delay;
   s->local.address = domain == AF_INET ? sluice::IpAddress::from_v4(0) : sluice::IpAddress{};

@@ -27,7 +27,7 @@ struct SocketOptions {
   int rcvbuf = 0, sndbuf = 0, rcvlowat = 1;
   linger lingers{};
   bool reuse_address = false, reuse_port = false, keepalive = false, v6_only = false;
-  bool no_delay = false, cork = false;
+  bool no_delay = false, cork = false, rcvbuf_fixed = false;
   int quick_ack = -1;  // -1: not said
   int max_segment = 0, keep_idle = 7200, keep_interval = 75, keep_count = 9;
   unsigned user_timeout_ms = 0;

@@ -35,7 +35,10 @@ int set_socket(Socket& s, int name, int value) {
     case SO_REUSEPORT: o.reuse_port = value; return 0;
     case SO_KEEPALIVE: o.keepalive = value; return 0;
     case SO_RCVBUF:
-    case SO_RCVBUFFORCE: o.rcvbuf = doubled(value, rcvbuf_min); return 0;
+    case SO_RCVBUFFORCE:
+      o.rcvbuf = doubled(value, rcvbuf_min);
+      o.rcvbuf_fixed = true;
+      return 0;
     case SO_SNDBUF:
     case SO_SNDBUFFORCE: o.sndbuf = doubled(value, sndbuf_min); return 0;
     case SO_RCVLOWAT: o.rcvlowat = value < 0 ? INT_MAX : std::max(value, 1); return 0;
@@ -191,13 +194,13 @@ void Shim::apply_options(Socket& s) {
   const SocketOptions& o = s.options;
   tcp::Settings& to = stack->settings(s.settings());
   to = stack->settings(0);
-  to.receive_limit = static_cast<std::uint32_t>(o.rcvbuf);
+  to.receive_limit = static_cast<std::uint32_t>(o.rcvbuf_fixed ? o.rcvbuf : options.rcvbuf_max);
   to.send_limit = static_cast<std::uint32_t>(o.sndbuf);
   if (o.max_segment) to.mss_max = static_cast<std::uint16_t>(std::min<int>(o.max_segment, to.mss_max));
   to.keepalive_probes = static_cast<std::uint8_t>(o.keepalive ? o.keep_count : 0);
   to.keepalive_idle = Nanos{1'000'000'000} * o.keep_idle;
   to.keepalive_interval = Nanos{1'000'000'000} * o.keep_interval;
-  if (o.user_timeout_ms) to.user_timeout = Nanos{1'000'000} * o.user_timeout_ms;
+  if (o.user_timeout_ms) to.user_timeout = Nanos{1'000'000} * std::min(o.user_timeout_ms, 60'000'000u);
   to.nagle = !o.no_delay;
   to.cork = o.cork || s.more;
   if (o.quick_ack == 1) to.delayed_ack = {};

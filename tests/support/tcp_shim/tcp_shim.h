@@ -53,7 +53,12 @@ typedef struct tcp_shim tcp_shim;
 //   timestamps=0|1           tcp_timestamps.  1
 //   sack=0|1                 tcp_sack.  1
 //   window_scaling=0|1       tcp_window_scaling.  1
-//   rcvbuf=BYTES             tcp_rmem[1]: what SO_RCVBUF tells of a new socket; half of it is the first window.  131072
+//   rcvbuf=BYTES             a fixed receive buffer of new sockets, as SO_RCVBUF tells it (twice what setsockopt would
+//   be
+//                            given); half of it is the first window. Without it SO_RCVBUF tells 131072, the first
+//                            window is 65535, and windows grow up to
+//   rcvbuf_max=BYTES         (tcp_rmem[2]), which also gives the window scale that is offered.  6291456
+//   syncookies=0|1|2         tcp_syncookies: never, when half-open ones crowd, always.  1
 //   sndbuf=BYTES             tcp_wmem[1]: what SO_SNDBUF tells of a new socket.  524288
 //   initial_window=SEGMENTS  1 to 100.  10
 //   syn_retries=N            tcp_syn_retries.  6

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "l4/icmp_inner.h"
 #include "tests/support/tcp_shim/shim.h"
 
 namespace sluice::shim {
@@ -117,11 +118,47 @@ void Shim::count(const Bytes& packet, bool out) {
 void Shim::input(const Bytes& packet) {
   count(packet, false);
   Packet frame = frame_of(packet, buffers);
-  if (!frame || !parse(frame, true, counters) || frame.meta().protocol != Protocol::tcp || frame.meta().fragment) {
+  if (!frame || !parse(frame, true, counters) || frame.meta().fragment) {
     ++dropped;
     return;
   }
-  stack->input(std::move(frame), now);
+  if (frame.meta().protocol == Protocol::tcp) return stack->input(std::move(frame), now);
+  input_icmp(std::move(frame));
+}
+
+// An error about a segment of ours: TCP decides whether to believe it; the socket keeps it as Linux's sk_err_soft.
+void Shim::input_icmp(Packet frame) {
+  const auto quoted = icmp_inner(frame);
+  if (!quoted) {
+    ++dropped;
+    return;
+  }
+  const FlowKey key = quoted->key;
+  const std::uint64_t before = counters.get(Counter::tcp_icmp_errors);
+  stack->input_icmp(std::move(frame), now);
+  if (counters.get(Counter::tcp_icmp_errors) == before) {
+    ++dropped;
+    return;
+  }
+  for (const auto& [serial, s] : sockets)
+    if (s->open && s->local == Endpoint{key.source, key.source_port} &&
+        s->remote == Endpoint{key.destination, key.destination_port})
+      s->soft_error = error_of(info(*s).unreachable, key.source.is_v4());
+}
+
+// As net/ipv4/icmp.c and net/ipv6/icmp.c of Linux turn codes into errno.
+int error_of(tcp::Unreachable why, bool v4) {
+  switch (why) {
+    case tcp::Unreachable::no: return 0;
+    case tcp::Unreachable::network: return ENETUNREACH;
+    case tcp::Unreachable::host: return EHOSTUNREACH;
+    case tcp::Unreachable::protocol: return ENOPROTOOPT;
+    case tcp::Unreachable::port: return ECONNREFUSED;
+    case tcp::Unreachable::prohibited: return v4 ? EHOSTUNREACH : EACCES;
+    case tcp::Unreachable::time_exceeded: return EHOSTUNREACH;
+    case tcp::Unreachable::parameter: return EPROTO;
+  }
+  return EPROTO;
 }
 
 int Shim::inject(const std::uint8_t* packet, std::size_t size) {
