@@ -77,9 +77,9 @@ bool acceptable(const Tcb& t, const Segment& s) {
 }
 
 void report_duplicate(Tcb& t, const Segment& s) {
-  if (!t.sack || s.size == 0 || !(s.seq < t.rcv_nxt)) return;
-  t.dsack_begin = s.seq;  // RFC 2883 4
-  t.dsack_end = earlier(s.seq + s.size, t.rcv_nxt);
+  if (!t.sack || s.length() == 0 || s.has(flag_syn) || !(s.seq < t.rcv_nxt)) return;
+  t.dsack_begin = s.seq;  // RFC 2883 4; a FIN counts, as in Linux
+  t.dsack_end = earlier(s.end(), t.rcv_nxt);
   t.dsack_due = true;
 }
 
