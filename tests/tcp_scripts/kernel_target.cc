@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/ioctl.h>
@@ -56,7 +58,12 @@ class Kernel final : public Target {
     if (::write(tun_, packet.data(), packet.size()) < 0) std::perror("inject");
   }
 
-  int socket(int domain) override { return ::socket(domain, SOCK_STREAM | SOCK_NONBLOCK, 0); }
+  // Connections that are accepted inherit CUBIC; the sysctl that would do it takes no effect in every kernel's
+  // namespaces.
+  int socket(int domain) override {
+    const int fd = ::socket(domain, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    return fd >= 0 && ::setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5) != 0 ? -1 : fd;
+  }
   int bind(int fd, const sockaddr* address, socklen_t size) override {
     const int yes = 1;
     ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
@@ -126,15 +133,11 @@ std::expected<std::unique_ptr<Target>, std::string> make_kernel(const Script& sc
   if (tun < 0 || !configure(v6)) return std::unexpected(std::string("no TUN device: ") + std::strerror(errno));
   auto kernel = std::make_unique<Kernel>(tun);
   // What distributions change, and what outlives a connection.
-  std::map<std::string, std::int64_t> settings{{"tcp_no_metrics_save", 1},
-                                               {"tcp_ecn", 2},
-                                               {"tcp_fastopen", 0},
-                                               {"tcp_syncookies", 1},
-                                               {"tcp_pacing_ss_ratio", 200}};
+  std::map<std::string, std::int64_t> settings{
+      {"tcp_no_metrics_save", 1}, {"tcp_ecn", 2}, {"tcp_fastopen", 0}, {"tcp_syncookies", 1}};
   for (const auto* more : {&script.settings, &script.linux_settings})
     for (const auto& [name, value] : *more) settings[name] = value;
   set("ipv4/tcp_rmem", "4096 131072 6291456");
-  set("ipv4/tcp_congestion_control", "cubic");
   for (const auto& [name, value] : settings)
     if (!set("ipv4/" + name, std::to_string(value))) return std::unexpected("no sysctl net.ipv4." + name);
   return kernel;
