@@ -281,6 +281,9 @@ static void icmp_is_remembered_by_a_connection(void) {
   CHECK_EQUAL(get(&p, fd, SOL_SOCKET, SO_ERROR), 0);
   CHECK_FAILS(tcp_shim_recv(p.shim, fd, &byte, 1, MSG_DONTWAIT), EAGAIN);
   unreachable(&p, p.buffer, 3, 1, 0);
+  inject(&p, ACK, NULL, 0, NULL, 0);  // something gets through: it is forgotten
+  CHECK_EQUAL(get(&p, fd, SOL_SOCKET, SO_ERROR), 0);
+  unreachable(&p, p.buffer, 3, 1, 0);
   tcp_shim_usleep(p.shim, 10000000);
   CHECK_FAILS(tcp_shim_read(p.shim, fd, &byte, 1), EHOSTUNREACH);  // not ETIMEDOUT
   tcp_shim_free(p.shim);

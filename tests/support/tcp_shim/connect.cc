@@ -49,19 +49,26 @@ int Shim::start_connect(Socket& s, const Endpoint& to) {
   } else if (from.is_v4() != v4) {
     return s.domain == AF_INET6 ? EINVAL : EAFNOSUPPORT;
   }
-  if (!s.bound && !autobind(s)) return EADDRNOTAVAIL;
+  const bool chosen = s.bound;  // by bind(); else another port may do where one is taken, by a TIME-WAIT perhaps
+  if (!chosen && !autobind(s)) return EADDRNOTAVAIL;
+  apply_options(s);
+  const int tries = s.options.syn_count ? s.options.syn_count : options.syn_retries;
   tcp::ConnectSpec spec;
   spec.remote = target;
   spec.local = from;
-  spec.local_port = s.local.port;
   spec.transparent = true;  // the address may be any of 127.0.0.0/8
-  const int tries = s.options.syn_count ? s.options.syn_count : options.syn_retries;
   spec.timeout = Nanos{1'000'000'000} * ((std::int64_t{2} << std::min(tries, 14)) - 1);
   spec.user = s.serial;
   spec.settings = s.settings();
-  apply_options(s);
-  const auto id = stack->connect(spec, now);
+  const int range = options.port_high - options.port_low + 1;
+  auto id = std::expected<tcp::ConnId, tcp::ConnectError>{std::unexpected(tcp::ConnectError::no_port)};
+  for (int n = 0; n < (chosen ? 1 : range); ++n) {
+    spec.local_port = s.local.port;
+    id = stack->connect(spec, now);
+    if (id || id.error() != tcp::ConnectError::in_use || chosen || !autobind(s)) break;
+  }
   if (!id) {
+    if (!chosen) s.bound = false;
     switch (id.error()) {
       case tcp::ConnectError::pool_full: return ENOBUFS;
       case tcp::ConnectError::no_source: return ENETUNREACH;

@@ -23,6 +23,7 @@ void Call::looked() {
 }
 
 void Call::wake() {
+  let_go();
   shim_.looking += static_cast<unsigned>(shim_.sleepers.size());
   for (Shim::Sleeper* sleeper : shim_.sleepers) sleeper->woken = true;
   shim_.sleepers.clear();

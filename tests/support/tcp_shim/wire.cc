@@ -109,7 +109,10 @@ void Shim::count(const Bytes& packet, bool out) {
       ++traffic.segments_in;
       traffic.data_segments_in += t.payload > 0;
       if (t.payload) traffic.data_received = now;
-      if (t.flags & 16) traffic.ack_received = now;
+      if (t.flags & 16) {
+        traffic.ack_received = now;
+        s->soft_error = 0;  // something gets through
+      }
     }
     return;
   }
