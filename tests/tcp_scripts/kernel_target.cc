@@ -121,7 +121,9 @@ bool configure(bool v6) {
   std::fprintf(ip, "link set wire mtu %u gso_max_segs 1 up\n", unsigned{v6 ? mtu6 : mtu4});
   if (v6) std::fprintf(ip, "addr add 2001:db8:1::7/128 dev wire nodad\nroute add 2001:db8::/64 dev wire\n");
   else std::fprintf(ip, "addr add 198.51.100.7/32 dev wire\nroute add 192.0.2.0/24 dev wire\n");
-  return pclose(ip) == 0;
+  if (pclose(ip) != 0) return false;
+  if (v6) ::usleep(200'000);  // IPv6 uses the device a moment after it is up
+  return true;
 }
 
 }  // namespace
