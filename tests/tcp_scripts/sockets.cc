@@ -101,6 +101,7 @@ Sockets::Result Sockets::get_option(File& file, const Call& call) {
                                 &value, &size),
              errno,
              {}};
+  if (out.value == 0) out.told = value ? error_name(value) : "0";
   if (out.value == 0 && !call.list.empty() && call.list[0] != value)
     out.wrong = "the option is " + std::to_string(value);
   return out;
@@ -160,6 +161,7 @@ std::string Sockets::call(const Call& call, std::string& got, std::string& brief
     result.value = call.result >= 0 ? call.result : result.value;
   }
   got = call.name + " = " + std::to_string(result.value) + (result.value == -1 ? " " + error_name(result.error) : "");
+  if (!result.told.empty()) brief = call.name + " tells " + result.told;
   if (!result.wrong.empty()) got += ", " + result.wrong;
   if (result.value == -1 || call.name == "read" || call.name == "recv" || call.name == "poll") brief = got;
   if (!result.wrong.empty()) return result.wrong;

@@ -26,6 +26,7 @@ class Sockets {
     int error = 0;
     std::string wrong;
     bool opens = false;  // the value is a new file
+    std::string told{};  // the option that was asked for
   };
   Result execute(const Call& call);
   Result receive(File& file, std::size_t size, int flags);
