@@ -197,6 +197,54 @@ TEST_F(CookieTest, BacklogSwitchesThemOnAndQuietOffAgain) {
   EXPECT_EQ(stack->handshake_count(), 2u);
 }
 
+// RFC 4987: whom the flood does not name goes on, and who comes meanwhile gets in.
+TEST_F(CookieTest, AFloodNeitherStopsTheEstablishedNorKeepsNewOnesOut) {
+  start({});
+  establish();
+  const ConnId first = id;
+  const std::uint32_t first_iss = iss;
+  const Endpoint here = peer->here;
+  Rng rng{11};
+  std::uint32_t sent = 0, admitted = 0;
+  for (int turn = 0; turn < 500; ++turn) {
+    for (int i = 0; i < 40; ++i) {
+      peer->here = {IpAddress::from_v4(0x0a000000u + static_cast<std::uint32_t>(rng.below(1u << 24))),
+                    static_cast<std::uint16_t>(1 + rng.below(65000))};
+      send({.flags = SYN, .seq = static_cast<std::uint32_t>(rng.next()), .options = all_options(1)});
+    }
+    while (next()) {}  // answers go to nobody
+    peer->here = here;
+    send({.flags = ACK, .seq = 101 + sent, .ack = first_iss + 1 + sent, .payload = std::string(100, 'd')});
+    sent += 100;
+    ASSERT_EQ(events(), event_readable);
+    Chain in;
+    stack->receive(first, in);
+    stack->consumed(first, in.size(), now);
+    in.clear();
+    id = first;
+    give(100);
+    const auto answer = next();
+    ASSERT_TRUE(answer);
+    ASSERT_EQ(answer->payload.size(), 100u) << "in the same turn";
+    if (turn % 100 == 50) {
+      peer->here.port = static_cast<std::uint16_t>(5000 + turn);
+      send({.flags = SYN, .seq = 100, .options = all_options(1)});
+      const auto syn_ack = next();
+      ASSERT_TRUE(syn_ack);
+      send({.flags = ACK, .seq = 101, .ack = syn_ack->seq + 1, .options = timestamps(2, syn_ack->options.ts_value)});
+      admitted += (events() & event_accepted) != 0;
+    }
+    now += 1_ms;
+    stack->expire(now);
+    while (next()) {}
+  }
+  EXPECT_EQ(admitted, 5u);
+  EXPECT_EQ(stack->progress(first).acknowledged, sent - 100);
+  EXPECT_LE(stack->handshake_count(), 4u);
+  EXPECT_GT(counters.get(Counter::tcp_syn_cookies_sent), 19'000u);
+  EXPECT_EQ(counters.get(Counter::tcp_handshakes_evicted), 0u);
+}
+
 TEST(CookieGate, RateSwitchesThemOnWithHysteresis) {
   Config c;
   c.handshakes = 1 << 20;
