@@ -162,7 +162,8 @@ static void figures_in_tcp_info(void) {
   CHECK_EQUAL(info.tcpi_notsent_bytes, 0);
   CHECK_EQUAL(info.tcpi_reordering, 3);
   CHECK_TRUE(info.tcpi_rto >= 200000 && info.tcpi_rto <= 250000);
-  CHECK_TRUE(info.tcpi_rtt > 0 && info.tcpi_min_rtt > 0 && info.tcpi_rttvar > 0);
+  // Over the shim's loopback no time passes.
+  CHECK_TRUE(net || (info.tcpi_rtt > 0 && info.tcpi_min_rtt > 0 && info.tcpi_rttvar > 0));
   CHECK_TRUE(info.tcpi_snd_wnd >= 30000 && info.tcpi_snd_mss > 500 && info.tcpi_advmss > 500 && info.tcpi_pmtu > 500);
   n = sizeof info;
   CHECK_EQUAL(net_getsockopt(p.server, IPPROTO_TCP, TCP_INFO, &info, &n), 0);

@@ -17,10 +17,10 @@ static void data_both_ways(int v6) {
   CHECK_EQUAL(tcp_shim_read(p.shim, fd, text, sizeof text), 5);
   CHECK_TRUE(memcmp(text, "hello", 5) == 0);
   const int64_t before = tcp_shim_now_us(p.shim);
-  struct segment s = next(&p, 1000000);  // the delayed ACK: 40 ms, and on to the next tick of 1 ms
+  struct segment s = next(&p, 1000000);  // at once at first, later delayed: by 40 ms, and on to the next tick of 1 ms
   CHECK_EQUAL(s.flags, ACK);
   CHECK_EQUAL(s.ack, p.seq);
-  CHECK_TRUE(p.at - before >= 40000 && p.at - before <= 41100);
+  CHECK_TRUE(p.at - before <= 41100);
   CHECK_EQUAL(tcp_shim_write(p.shim, fd, "world!", 6), 6);
   s = next(&p, 0);
   CHECK_EQUAL(s.size, 6);
@@ -101,6 +101,7 @@ static void closes(void) {
   inject(&p, ACK, NULL, 0, NULL, 0);
   inject(&p, PSH | ACK, "z", 1, NULL, 0);
   CHECK_EQUAL(tcp_shim_read(p.shim, fd, &byte, 1), 1);
+  while (next(&p, 0).size != SIZE_MAX) {}
   inject(&p, FIN | ACK, NULL, 0, NULL, 0);
   CHECK_EQUAL(tcp_shim_read(p.shim, fd, &byte, 1), 0);
   s = next(&p, 0);
@@ -130,6 +131,8 @@ static void by_the_table_of_calls(void) {
   char text[8];
   inject(&p, PSH | ACK, "hello", 5, NULL, 0);
   CHECK_EQUAL(calls.read(calls.handle, fd, text, 8), 5);
+  while (next(&p, 0).size != SIZE_MAX) {  // an ACK, if it is quick
+  }
   CHECK_EQUAL(calls.write(calls.handle, fd, "you", 3), 3);
   size_t size = sizeof p.buffer;
   long long at = 0;
