@@ -92,6 +92,15 @@
   X(tcp_retransmitted_segments, "segments", "TCP segments sent again")                                                 \
   X(tcp_retransmission_timeouts, "timeouts", "TCP retransmission timeouts")                                            \
   X(tcp_tail_probes, "segments", "Tail loss probes sent (RFC 8985)")                                                   \
+  X(tcp_tail_probe_recoveries, "events", "Losses that only a tail probe showed and repaired")                          \
+  X(tcp_fast_recoveries, "events", "Losses found without a timeout")                                                   \
+  X(tcp_spurious_recoveries, "events", "Reductions taken back: nothing had been lost (RFC 4015)")                      \
+  X(tcp_spurious_timeouts, "timeouts", "Timeouts taken back: nothing had been lost (RFC 5682)")                        \
+  X(tcp_dsacks_received, "segments", "Duplicates that the peer told of (RFC 2883)")                                    \
+  X(tcp_ecn_connections, "connections", "Connections that agreed on ECN (RFC 3168)")                                   \
+  X(tcp_ecn_marks_received, "segments", "Data that came with a congestion mark")                                       \
+  X(tcp_ecn_echoes_received, "segments", "ACKs by which the peer told of congestion marks")                            \
+  X(tcp_ecn_reductions, "events", "Reductions because of congestion marks")                                            \
   X(tcp_window_probes, "segments", "Zero-window probes sent")                                                          \
   X(tcp_keepalive_probes, "segments", "Keepalive probes sent")                                                         \
   X(tcp_no_records, "events", "Sending waited because no transmit record was free")                                    \
@@ -112,7 +121,6 @@
   X(tcp_black_holes, "events", "Full-size TCP segments vanished twice: smaller ones from then on (RFC 4821)")          \
   X(tcp_mtu_probes, "segments", "TCP segments larger than the path is known to take, to find out")                     \
   X(tcp_mtu_probes_answered, "segments", "Of these, acknowledged: the path takes that size")                           \
-  X(tcp_gro_merged, "segments", "TCP segments joined with the one before them in a burst")                             \
   X(drop_tcp_no_listener, "segments", "Nobody listens there, or the connection is gone")                               \
   X(drop_tcp_paws, "segments", "The timestamp is older than the last one (PAWS)")                                      \
   X(drop_tcp_no_timestamp, "segments", "The connection uses timestamps and the segment has none")                      \

@@ -1,5 +1,7 @@
-// The ACK half of the engine: send window first, then SACK, then the cumulative ACK, then RACK, then congestion
-// control.
+// The ACK half of the engine, in Linux's order: send window, SACK, ECN, the cumulative ACK, RTT, RACK's window, the
+// tail probe, the states of recovery (recovery.cc), timer, delivery rate, congestion window.
+#include "l4/tcp/recovery.h"
+
 #include "l4/tcp/engine.h"
 #include "l4/tcp/stack.h"
 
@@ -7,184 +9,199 @@ namespace sluice::tcp {
 
 namespace {
 
-constexpr std::uint32_t duplicate_threshold = 3;
-
-void update_send_window(Tcb& t, const Segment& s) {
+// True when the window says something new, so that the ACK is no duplicate.
+bool update_send_window(Tcb& t, const Segment& s, bool advanced) {
   // RFC 9293 3.10.7.4, fifth: not from old segments.
-  if (!(t.snd_wl1 < s.seq || (t.snd_wl1 == s.seq && t.snd_wl2 <= s.ack) || s.ack > t.snd_una)) return;
-  t.snd_wnd = std::uint32_t{s.window} << t.snd_scale;
-  t.snd_wnd_max = std::max(t.snd_wnd_max, t.snd_wnd);
+  if (!(t.snd_wl1 < s.seq || (t.snd_wl1 == s.seq && t.snd_wl2 <= s.ack) || advanced)) return false;
+  const std::uint32_t window = std::uint32_t{s.window} << t.snd_scale;
+  const bool moved = advanced || t.snd_wl1 < s.seq || window != t.snd_wnd || window == 0;
+  t.snd_wnd = window;
+  t.snd_wnd_max = std::max(t.snd_wnd_max, window);
   t.snd_wl1 = s.seq;
   t.snd_wl2 = s.ack;
+  return moved;
 }
 
 // RFC 2883: the first block is a duplicate when it is below the ACK or inside the second block.
-bool is_dsack(const Segment& s) {
-  const Options& o = s.options;
+bool is_dsack(const Options& o, Seq ack) {
   if (o.sack_count == 0) return false;
-  if (o.sack[0].end <= s.ack) return true;
+  if (o.sack[0].begin < ack) return true;
   return o.sack_count > 1 && o.sack[0].begin >= o.sack[1].begin && o.sack[0].end <= o.sack[1].end;
 }
 
-void process_sacks(Tcb& t, const Segment& s, Core& core, Delivered& delivered) {
-  for (unsigned i = is_dsack(s) ? 1 : 0; i < s.options.sack_count; ++i) {
-    const Range range = s.options.sack[i];
-    if (!(range.begin < range.end) || range.begin < s.ack || range.end > t.snd_nxt) continue;
-    t.board.sack(core.records, range, delivered);
+void process_sacks(Ack& a) {
+  Tcb& t = a.t;
+  const Options& o = a.s.options;
+  const bool dsack = is_dsack(o, a.s.ack);
+  if (dsack) note_duplicate(a, o.sack[0]);
+  if (t.board.empty()) return;
+  for (unsigned i = dsack ? 1 : 0; i < o.sack_count; ++i) {
+    const Range range = o.sack[i];
+    // Reversed, beyond what was sent, or not above what is acknowledged: no block of ours.
+    if (!(range.begin < range.end) || range.end > t.snd_nxt || range.begin <= t.snd_una) continue;
+    t.board.sack(a.core.records, range, a.news, t.rack, t.rate);
+  }
+  if (t.mode != Mode::loss || t.undo_marked) note_reordering(t, a.news.reordered_from, t.board.fack(a.core.records));
+}
+
+// What the cumulative ACK frees, and the RTT that it tells (RFC 6298 3, RFC 7323 4).
+void take_off(Ack& a, Seq prior_fack) {
+  Tcb& t = a.t;
+  News& n = a.news;
+  const std::uint32_t sacked_before = t.board.sacked();
+  const std::uint32_t delivered_before = n.delivered;
+  n.reordered_from = t.snd_nxt;
+  t.board.acknowledge(a.core.records, t.snd_una, n, t.rack, t.rate);
+  if (n.data_acked) n.set_timer = true;
+
+  std::int64_t rtt = -1, last = -1;  // for the timeout: the oldest; for the minimum and HyStart++: the newest
+  if (n.has_sent && !n.resent_acked) {
+    rtt = since(n.now, n.first_sent);
+    last = since(n.now, n.last_sent);
+  }
+  // One small segment alone: its ACK may have been delayed, so it says nothing about the minimum.
+  const bool delayed = n.acknowledged == 1 && !sacked_before && n.delivered == delivered_before + 1 && t.sack &&
+                       !n.dsack && t.snd_una - a.prior_una < t.segment_size;
+  if (n.has_sack_sent) {
+    if (rtt < 0) rtt = since(n.now, n.first_sack_sent);
+    last = since(n.now, n.last_sack_sent);
+  }
+  const Options& o = a.s.options;
+  if (rtt < 0 && n.data_acked && t.timestamps && o.has_timestamps && o.ts_echo) {
+    const std::uint32_t ms = t.ts_now(a.now) - o.ts_echo;
+    if (ms < 1u << 22) rtt = last = std::max(ms, 1u) * std::int64_t{1000};
+  }
+  if (rtt >= 0) {
+    if (last >= 0 && !(delayed && last > t.rtt.min_us() && t.rtt.min_us()))
+      t.rtt.sample_min(static_cast<std::uint32_t>(last), a.now);
+    t.rtt.sample(Nanos{1'000} * rtt, a.core.config.rto_min, t.snd_una, t.snd_nxt);
+    t.back_off = 0;  // only a measurement says that the timeout is right again
+    if (last >= 0) t.congestion.sampled(static_cast<std::uint32_t>(last));
+  }
+  if (n.data_acked) {
+    if (!t.sack) {
+      remove_duplicates(a);
+      // Without SACK a retransmission in front hides whose original it was that moved the ACK.
+      if (n.resent_acked) n.original_acked = false;
+    } else {
+      note_reordering(t, n.reordered_from, prior_fack);
+    }
+  } else if (n.has_sack_sent && !t.board.empty() &&
+             since(n.now, n.first_sack_sent) > since(n.now, a.core.records[t.board.head()].sent)) {
+    n.set_timer = true;  // the sacked were sent before the head: the timeout counts from here
   }
 }
 
-// RACK_update (RFC 8985 6.2, steps 1 to 4).
-void update_rack(Tcb& t, const Segment& s, const Delivered& d, bool dsack, Nanos now) {
-  if (d.reordered) t.reordering_seen = true;
-  if (dsack && t.reorder_steps < 20) ++t.reorder_steps;
-  const Nanos rtt = now - d.latest_sent;
-  if (d.latest_retransmitted) {
-    // It may be the original that was acknowledged: then this RTT is too short to be one.
-    if (t.timestamps && s.options.has_timestamps &&
-        static_cast<std::int32_t>(s.options.ts_echo - t.ts_now(d.latest_sent)) < 0)
-      return;
-    if (t.rtt.known() && rtt < t.rtt.min()) return;
+void move_una(Ack& a) {
+  Tcb& t = a.t;
+  const Seq ack = a.s.ack;
+  const std::uint32_t buffers = t.queue.buffers(), bytes = t.queue.size();
+  t.queue.acknowledge(earlier(ack, t.queue.end()));
+  a.core.held -= buffers - t.queue.buffers();
+  t.bytes_acknowledged += bytes - t.queue.size();
+  t.snd_una = ack;
+  t.progress_at = a.now;
+  t.unanswered = 0;
+  if (ack > t.round_end) {
+    t.round_end = t.snd_nxt;
+    t.congestion.round_began();
   }
-  if (d.latest_sent > t.rack_sent || (d.latest_sent == t.rack_sent && d.latest_end > t.rack_end) ||
-      t.rack_sent == Nanos{}) {
-    t.rack_sent = d.latest_sent;
-    t.rack_end = d.latest_end;
-    t.rack_rtt = rtt;
-  }
-}
-
-Nanos reordering_window(const Tcb& t) {
-  if (!t.reordering_seen && (t.mode != Mode::open || t.board.sacked() >= duplicate_threshold * t.mss)) return {};
-  return std::min(t.rtt.min() / 4 * t.reorder_steps, t.rtt.smoothed());
-}
-
-// What is lost by now, by RACK with SACK, by duplicate ACKs without. Returns bytes newly marked.
-std::uint32_t detect_losses(Tcb& t, bool duplicate, bool advanced, Core& core, Nanos now) {
-  std::uint32_t lost = 0;
-  t.reorder_at = Nanos::never();
-  if (t.sack) {
-    if (t.rack_sent != Nanos{} && !t.board.empty())
-      t.reorder_at =
-          t.board.detect_losses(core.records, t.rack_sent, t.rack_end, t.rack_rtt, reordering_window(t), now, lost);
-    return lost;
-  }
-  // Without SACK: RFC 5681 and the partial ACKs of RFC 6582.
-  if (duplicate && t.dup_acks < 255) ++t.dup_acks;
-  if (advanced) t.dup_acks = 0;
-  const bool third = duplicate && t.dup_acks == duplicate_threshold && t.mode == Mode::open;
-  const bool partial = advanced && t.mode == Mode::recovery && t.snd_una < t.recovery_point;
-  if ((third || partial) && !t.board.empty()) {
-    const std::uint32_t head = t.board.head(), before = t.board.lost();
-    const Record& record = core.records[head];
-    if (static_cast<std::uint32_t>(record.end - record.begin) > t.mss)
-      t.board.split(core.records, head, record.begin + t.mss);
-    t.board.mark_lost(core.records, head);
-    lost = t.board.lost() - before;
-  }
-  return lost;
-}
-
-void enter_recovery(Tcb& t) {
-  t.mode = Mode::recovery;
-  t.recovery_point = t.snd_nxt;
-  t.congestion.enter_recovery(t.flight());
-  t.undo_possible = true;
-  t.retransmit_ts = 0;
-}
-
-// Eifel (RFC 3522): the ACK answers the original, so nothing had been lost.
-void detect_spurious(Tcb& t, const Segment& s, Core& core) {
-  if (!t.undo_possible || t.mode == Mode::open || !t.timestamps || !s.options.has_timestamps || t.retransmit_ts == 0)
-    return;
-  t.undo_possible = false;
-  if (static_cast<std::int32_t>(s.options.ts_echo - t.retransmit_ts) >= 0) return;
-  t.congestion.undo();
-  t.board.unmark_lost(core.records);
-  t.mode = Mode::open;
-  t.back_off = 0;
-}
-
-// RFC 8985 7.4: did the tail probe repair a loss that nobody else noticed?
-void process_tail_probe(Tcb& t, const Segment& s, bool dsack, bool advanced) {
-  if (!t.tail_probe_out || s.ack < t.tail_probe_end) return;
-  if (!t.tail_probe_old || dsack) {
-    t.tail_probe_out = false;
-  } else if (s.ack > t.tail_probe_end) {
-    t.tail_probe_out = false;
-    if (t.mode == Mode::open) t.congestion.reduce_once();
-  } else if (!advanced && s.size == 0 && s.options.sack_count == 0) {
-    t.tail_probe_out = false;  // the original and the probe both arrived
+  // However full the pool is: behind the last ACK no other comes.
+  if (t.wants_room &&
+      t.queue.size() <= a.core.send_limit(a.core.settings[t.settings], t.congestion.cwnd() * t.segment_size) / 2) {
+    t.wants_room = false;
+    t.events |= event_writable;
   }
 }
 
-void control_congestion(Tcb& t, const Segment& s, const Delivered& d, std::uint32_t lost, bool advanced, Nanos now) {
-  if (t.mode != Mode::open && t.snd_una >= t.recovery_point) {
-    // Only the cumulative ACK ends an episode; SACKs that are left over do not.
-    if (t.mode == Mode::recovery) t.congestion.leave_recovery();
-    t.mode = Mode::open;
-    t.dup_acks = 0;
+// What was delivered becomes the rate and the congestion window (Linux tcp_cong_control).
+void control_congestion(Ack& a, std::uint32_t lost_before) {
+  Tcb& t = a.t;
+  News& n = a.news;
+  t.rate.delivered += n.delivered;
+  if (!t.sacks_reneged) t.rate.finish(n.rate, n.delivered > 0, t.rtt.min_us(), n.now);
+  else if (n.delivered) t.rate.delivered_at = n.now;
+  if (reducing(t)) {
+    t.congestion.reduce(n.delivered, t.board.in_flight(), n.advanced, t.board.lost_ever() != lost_before);
+  } else if (t.reordering > 3 ? n.progress() : n.data_acked) {
+    t.congestion.acknowledged(n.delivered, t.rtt.min_us(), static_cast<std::uint32_t>(a.now.millis()));
   }
-  if (t.mode == Mode::open && lost > 0) {
-    enter_recovery(t);
-    t.congestion.prr(d.bytes, t.board.in_flight(), false);
-  } else if (t.mode == Mode::recovery) {
-    t.congestion.prr(t.sack ? d.bytes : std::max(d.bytes, std::uint32_t{t.mss}), t.board.in_flight(),
-                     advanced && lost == 0);
-  } else if (d.bytes > 0) {
-    t.congestion.acknowledged(d.bytes, t.cwnd_limited || t.mode == Mode::loss, t.rtt.smoothed(), now);
+}
+
+// Nothing was in flight: the answer to a probe, or the window's news.
+void answer_probe(Ack& a) {
+  Tcb& t = a.t;
+  if (a.news.dsack) judge(a, 0);
+  if (t.tail_probe_out) judge_tail_probe(a);
+  t.rate.delivered += a.news.delivered;
+  t.unanswered = 0;
+  if (t.timer != Timer::persist || t.unsent() == 0) return;
+  if (t.snd_wnd >= std::min<std::uint32_t>(t.unsent(), t.segment_size)) {
+    t.back_off = 0;
+    t.timer = Timer::none;
+    t.timer_at = Nanos::never();
+  } else {
+    t.timer_at = a.now + t.rto(a.core.config);
   }
+}
+
+// An ACK from before, overtaken by others: what it sacks is still news.
+void process_old_ack(Ack& a) {
+  if (!a.t.sack || a.s.options.sack_count == 0) return;
+  const std::uint32_t lost_before = a.t.board.lost_ever();
+  process_sacks(a);
+  judge(a, 0);
+  control_congestion(a, lost_before);
 }
 
 }  // namespace
 
+// Whole: the steps of one ACK in their order.
 void process_ack(Tcb& t, const Segment& s, Core& core, Nanos now) {
-  const std::uint32_t old_window = t.snd_wnd;
-  const bool advanced = s.ack > t.snd_una;
-  update_send_window(t, s);
-  Delivered d;
-  if (t.sack && s.options.sack_count) process_sacks(t, s, core, d);
-  if (advanced) {
-    const auto acked = static_cast<std::uint32_t>(s.ack - t.snd_una);
-    t.board.acknowledge(core.records, s.ack, d);
-    const std::uint32_t buffers = t.queue.buffers(), bytes = t.queue.size();
-    t.queue.acknowledge(earlier(s.ack, t.queue.end()));
-    core.held -= buffers - t.queue.buffers();
-    t.bytes_acknowledged += bytes - t.queue.size();
-    t.snd_una += acked;
-    t.back_off = 0;
-    t.progress_at = now;
-    if (t.mtu_probe_out) mtu_probe_acknowledged(t, core, now);
-    if (t.snd_una > t.round_end) {
-      t.round_end = t.snd_nxt;
-      t.congestion.round_began();
-    }
-    detect_spurious(t, s, core);
-    // However full the pool is: behind the last ACK no other comes.
-    if (t.wants_room && t.queue.size() <= core.send_limit(core.settings[t.settings], t.congestion.cwnd()) / 2) {
-      t.wants_room = false;
-      t.events |= event_writable;
-    }
-  } else if (!t.released && (t.snd_wnd == 0 || t.board.empty())) {
+  Ack a{t, core, s, now, {}, t.snd_una};
+  News& n = a.news;
+  n.now = stamp_of(now);
+  n.rtt_min = t.rtt.min_us();
+  n.recovery_point = t.recovery_point;
+  n.sack = t.sack;
+  n.reordered_from = t.snd_nxt;
+  n.carries_data = s.length() > 0;
+  if (t.timestamps && s.options.has_timestamps && s.options.ts_echo) {
+    // The end of the millisecond in which what it echoes was sent.
+    n.has_echo = true;
+    const std::int64_t age = static_cast<std::int32_t>(t.ts_now(now) - s.options.ts_echo);
+    n.echo_sent = static_cast<std::uint32_t>((now.millis() - age) * 1000 + 999);
+  }
+  const std::uint32_t lost_before = t.board.lost_ever();
+  if (s.ack < t.snd_una) {
+    process_old_ack(a);
+    if (a.resend != Resend::none) t.resend = a.resend;
+    return;
+  }
+  n.advanced = s.ack > t.snd_una;
+  const bool was_empty = t.board.empty();
+  const Seq prior_fack = t.sack ? t.board.fack(core.records) : t.snd_una;
+  n.window_moved = update_send_window(t, s, n.advanced);
+  if (n.advanced) move_una(a);
+  else if (!t.released && (t.snd_wnd == 0 || was_empty))
     t.progress_at = now;  // the peer is alive and holds us back: probe for ever (RFC 9293 3.8.6.1)
+  if (t.sack && s.options.sack_count) process_sacks(a);
+  if (t.ecn && s.has(flag_ece) && !s.has(flag_syn)) {
+    n.echo = true;
+    core.counters.add(Counter::tcp_ecn_echoes_received);
   }
-  if (d.has_rtt) {
-    t.rtt.sample(now - d.sent_once, now);
-    t.congestion.sampled(now - d.sent_once);
-  }
-  const bool dsack = t.sack && is_dsack(s);
-  const bool duplicate = !advanced && s.length() == 0 && t.snd_wnd == old_window && !t.board.empty();
-  if (d.any) update_rack(t, s, d, dsack, now);
-  process_tail_probe(t, s, dsack, advanced);
-  if (t.board.empty() && !advanced && d.bytes == 0 && t.unsent() == 0) return;
-  std::uint32_t lost = detect_losses(t, duplicate, advanced, core, now);
-  if (lost && t.mtu_probe_out && mtu_probe_lost(t, core, now)) lost = 0;
-  control_congestion(t, s, d, lost, advanced, now);
-  if (t.timer == Timer::persist && t.board.empty()) {
-    if (t.snd_wnd <= old_window) return;  // still shut: the probes go on at their pace
-    t.back_off = 0;
-  }
-  if (advanced || d.sacked || t.board.empty()) set_retransmit_timer(t, core, now);
+  if (was_empty) return answer_probe(a);
+
+  take_off(a, prior_fack);
+  if (n.advanced && t.mtu_probe_out) mtu_probe_acknowledged(t, core, now);
+  n.rtt_min = t.rtt.min_us();
+  if (n.rate.any) t.rack.adapt(t.rate.delivered + n.delivered, n.rate.prior_delivered);
+  if (t.tail_probe_out) judge_tail_probe(a);
+  const bool told_nothing = !n.carries_data && !n.window_moved && !n.data_acked;
+  if (told_nothing || n.data_sacked || n.echo || n.dsack || t.mode != Mode::open) judge(a, n.duplicate() ? 1 : 0);
+  if (n.set_timer) set_retransmit_timer(t, core, now);
+  control_congestion(a, lost_before);
+  if (a.resend != Resend::none) t.resend = a.resend;
 }
 
 }  // namespace sluice::tcp

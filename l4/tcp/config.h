@@ -45,6 +45,9 @@ struct Settings {
 };
 using SettingsId = std::uint16_t;
 
+// Explicit congestion notification: never, where the peer asks for it, or asked for in active opens as well.
+enum class Ecn : std::uint8_t { off, accept, ask };
+
 struct Config {
   // Pools. Memory is taken at start; each full pool is a counted refusal.
   std::uint32_t connections = 16 * 1024;
@@ -62,7 +65,7 @@ struct Config {
   std::uint32_t out_of_order_limit = 4 * 1024 * 1024;
   std::uint32_t send_limit = 4 * 1024 * 1024;
 
-  Nanos rto_min = 200_ms, rto_max = 60_s, rto_initial = 1_s;
+  Nanos rto_min = 200_ms, rto_max = 120_s, rto_initial = 1_s;
   Nanos delayed_ack = 40_ms;
   Nanos handshake_timeout = 15_s;  // a half-open passive open is dropped
   Nanos connect_timeout = 5_s;     // where ConnectSpec names none
@@ -80,6 +83,10 @@ struct Config {
   std::uint32_t cookie_rate = 100'000;  // SYNs a second that nobody completes
   std::uint32_t path_mtus = 1024;       // destinations whose path's MTU is kept
   bool black_hole_detection = true;     // RFC 4821
+  Ecn ecn = Ecn::accept;                // RFC 3168
+  bool pacing = false;                  // segments spread over the round trip
+  bool idle_restart = true;             // an unused window shrinks (RFC 2861)
+  std::uint8_t quick_acks = 16;         // ACKs that go at once at the start of a flow, before they are delayed; at most
   // Of the worker. A connection sends one challenge ACK in 500 ms at most, whatever comes. When a host goes, the resets
   // of all its connections come at once, and those beyond what was lost need a challenge each.
   std::uint32_t resets_per_second = 1000, challenge_acks_per_second = 10'000;

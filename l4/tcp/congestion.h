@@ -1,13 +1,16 @@
 // congestion.h - how much may be in flight: CUBIC (RFC 9438) with HyStart++ (RFC 9406), initial window (RFC 6928),
-// Proportional Rate Reduction in recovery (RFC 6937), restart after idle (RFC 5681 4.1). In bytes. Plain data.
-// The window grows only while it is what limits the sender.
+// Proportional Rate Reduction (RFC 6937 with the bounds of RFC 9937), validation of an unused window (RFC 2861, as
+// Linux does it). In segments, as Linux counts. Plain data; recovery.cc decides when.
+//
+// Slow start counts every segment that an ACK covers: RFC 9406's L is infinite here, as it is in Linux, whether paced
+// or not.
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 
 #include "dataplane/base/units.h"
+#include "l4/tcp/seq.h"
 
 namespace sluice::tcp {
 
@@ -15,164 +18,96 @@ using namespace sluice::literals;
 
 class Congestion {
  public:
-  static constexpr std::uint32_t cwnd_max = 1u << 30;
+  static constexpr std::uint32_t cwnd_max = 0xffff;
+  static constexpr std::uint32_t infinite = 0xffff;  // ssthresh of a connection that saw no loss
 
-  void start(std::uint32_t mss, std::uint32_t segments) {
-    // RFC 6928: min(10 x MSS, max(2 x MSS, 14600)).
-    cwnd_ = std::min(segments * mss, std::max(2 * mss, segments * 1460u));
-    initial_ = cwnd_;
-    mss_ = mss;
-  }
+  void start(std::uint32_t segments) { cwnd_ = initial_ = narrow(std::max(segments, 1u)); }
+  // A SYN or SYN-ACK was lost more than once (RFC 5681 3.1).
+  void start_after_loss() { cwnd_ = 1; }
   std::uint32_t cwnd() const { return cwnd_; }
   std::uint32_t ssthresh() const { return ssthresh_; }
   bool slow_start() const { return cwnd_ < ssthresh_; }
-  void set_mss(std::uint32_t mss) { mss_ = mss; }
+  bool unlimited() const { return ssthresh_ == infinite; }
 
-  // Bytes were acknowledged outside recovery. `limited`: the window, not the application or the peer, held the sender
-  // back.
-  void acknowledged(std::uint32_t bytes, bool limited, Nanos rtt, Nanos now) {
-    if (!limited) {
-      epoch_start_ = {};  // no credit for time in which the window was not used (RFC 9438 5.8)
-      return;
-    }
-    if (slow_start()) {
-      const std::uint32_t room = ssthresh_ - cwnd_;
-      // HyStart++: conservative slow start grows by a quarter. L is 8: without pacing, a burst counts for 8 segments.
-      const std::uint32_t grow = std::min(bytes, 8 * mss_) / (css_rounds_ ? 4 : 1);
-      cwnd_ = std::min(cwnd_ + std::min(grow, room), cwnd_max);
-      if (slow_start()) return;
-      bytes = bytes > room ? bytes - room : 0;
-    }
-    avoid(bytes, rtt, now);
-  }
+  // Segments were delivered outside recovery and the state lets the window grow. No growth where it is not the limit.
+  void acknowledged(std::uint32_t segments, std::uint32_t rtt_min_us, std::uint32_t now_ms);
   // A round trip began (the data of the one before is acknowledged) / an RTT sample came: HyStart++ (RFC 9406 4.2).
-  void round_began() {
-    last_round_min_ = round_min_;
-    round_min_ = Nanos::never();
-    samples_ = 0;
-    if (css_rounds_ && ++css_rounds_ > 5 && slow_start()) leave_slow_start();
-  }
-  void sampled(Nanos rtt) {
-    if (!slow_start()) return;
-    round_min_ = std::min(round_min_, rtt);
-    if (++samples_ < 8 || last_round_min_ == Nanos::never() || round_min_ == Nanos::never()) return;
-    if (!css_rounds_) {
-      const Nanos threshold = std::clamp(last_round_min_ / 8, Nanos{4_ms}, Nanos{16_ms});
-      if (round_min_ >= last_round_min_ + threshold) {
-        css_baseline_ = round_min_;
-        css_rounds_ = 1;
-      }
-    } else if (round_min_ < css_baseline_) {
-      css_rounds_ = 0;  // it was jitter
-    }
-  }
+  void round_began();
+  void sampled(std::uint32_t rtt_us);
 
-  // Loss found: the window to come after recovery, and PRR's state. `flight` is SND.NXT - SND.UNA.
-  void enter_recovery(std::uint32_t flight) {
-    save();
-    reduce(beta);
+  // What came of sending: how much is out now, and whether the window held more back (RFC 7661; Linux
+  // tcp_cwnd_validate). `idle_rto_ms`: zero when an unused window is kept for ever.
+  void sent(std::uint32_t out, bool limited, Seq una, Seq next, std::uint32_t idle_rto_ms, bool open,
+            std::uint32_t now_ms);
+  bool limited() const { return limited_ || (slow_start() && cwnd_ < 2u * out_max_); }
+  // Nothing was sent for idle_ms: the window halves for each timeout that passed, down to the initial one.
+  void restart_after_idle(std::uint32_t idle_ms, std::uint32_t rto_ms, std::uint32_t now_ms);
+  // Time in which nothing was sent does not count as growth (RFC 9438 5.8).
+  void resumed(std::uint32_t idle_ms, std::uint32_t now_ms);
+
+  // What ssthresh would be if nothing had been reduced yet.
+  std::uint32_t current_ssthresh(bool reducing) const {
+    return reducing ? ssthresh_ : std::max<std::uint32_t>(ssthresh_, cwnd_ / 2 + cwnd_ / 4);
+  }
+  // `saved`: what an undo goes back to, 0: the reduction stands.
+  void remember(std::uint32_t saved) { prior_ssthresh_ = narrow(saved); }
+  // A reduction begins: ssthresh is cut, the window follows by reduce().
+  void begin_reduction() {
+    prior_cwnd_ = cwnd_;
     prr_delivered_ = prr_out_ = 0;
-    recover_flight_ = std::max(flight, 1u);
+    grown_ = 0;
+    ssthresh_ = narrow(reduced());
   }
-  // An acknowledgment in recovery that newly delivered bytes: cwnd is what may be in flight now.
-  void prr(std::uint32_t delivered, std::uint32_t pipe, bool advanced_without_loss) {
-    prr_delivered_ += delivered;
-    std::int64_t allowance;
-    if (pipe > ssthresh_) {
-      allowance =
-          (static_cast<std::int64_t>(prr_delivered_) * ssthresh_ + recover_flight_ - 1) / recover_flight_ - prr_out_;
-    } else {
-      std::int64_t limit = std::max<std::int64_t>(std::int64_t{prr_delivered_} - prr_out_, delivered);
-      if (advanced_without_loss) limit += mss_;
-      allowance = std::min<std::int64_t>(ssthresh_ - pipe, limit);
-    }
-    // The first retransmission always goes.
-    if (prr_out_ == 0) allowance = std::max<std::int64_t>(allowance, mss_);
-    cwnd_ = static_cast<std::uint32_t>(pipe + std::max<std::int64_t>(allowance, 0));
-  }
-  void prr_sent(std::uint32_t bytes) { prr_out_ += bytes; }
-  void leave_recovery() { cwnd_ = std::max(ssthresh_, 2 * mss_); }
+  // PRR: an ACK delivered that many segments; the window is what may be in flight now.
+  void reduce(std::uint32_t delivered, std::uint32_t in_flight, bool advanced, bool newly_lost);
+  void reduction_sent(std::uint32_t segments) { prr_out_ = narrow(prr_out_ + segments); }
+  void end_reduction() { cwnd_ = std::min<std::uint16_t>(ssthresh_, static_cast<std::uint16_t>(cwnd_max)); }
 
-  // Retransmission timeout. `first` of an episode: only then is ssthresh cut.
-  void timed_out(bool first) {
-    if (first) {
-      save();
-      reduce(beta);
+  // Retransmission timeout. `cut`: the first of an episode.
+  void timed_out(bool cut, std::uint32_t in_flight) {
+    if (cut) {
+      prior_cwnd_ = cwnd_;
+      prior_ssthresh_ = narrow(current_ssthresh(false));
+      ssthresh_ = narrow(reduced());
+      epoch_ms_ = 0;
+      round_min_us_ = last_round_min_us_ = 0;
     }
-    cwnd_ = mss_;
+    cwnd_ = narrow(in_flight + 1);
+    grown_ = 0;
   }
-  // The loss was none (Eifel, DSACK): as if it had not been.
-  void undo() {
-    cwnd_ = std::max(cwnd_, undo_cwnd_);
-    ssthresh_ = std::max(ssthresh_, undo_ssthresh_);
-    epoch_start_ = {};
-  }
-  // One reduction without recovery (a tail loss that the probe itself repaired).
-  void reduce_once() {
-    reduce(beta);
-    cwnd_ = ssthresh_;
-  }
-  void restart_after_idle() {
-    cwnd_ = std::min(cwnd_, initial_);
-    epoch_start_ = {};
+  // The loss was none: as if it had not been. True when ssthresh went back too.
+  bool undo() {
+    if (prior_ssthresh_ == 0) return false;
+    cwnd_ = std::max(cwnd_, prior_cwnd_);
+    if (prior_ssthresh_ <= ssthresh_) return false;
+    ssthresh_ = prior_ssthresh_;
+    return true;
   }
 
  private:
-  static constexpr double beta = 0.7, c = 0.4, alpha = 3 * (1 - beta) / (1 + beta);
+  static std::uint16_t narrow(std::uint32_t n) { return static_cast<std::uint16_t>(std::min(n, 0xffffu)); }
+  std::uint32_t reduced();
+  void avoid(std::uint32_t segments, std::uint32_t rtt_min_us, std::uint32_t now_ms);
 
-  void save() {
-    undo_cwnd_ = cwnd_;
-    undo_ssthresh_ = ssthresh_;
-  }
-  void leave_slow_start() {
-    ssthresh_ = cwnd_;
-    css_rounds_ = 0;
-  }
-  void reduce(double factor) {
-    // Fast convergence (RFC 9438 4.7).
-    const float window = static_cast<float>(cwnd_);
-    w_max_ = window < w_max_ ? window * static_cast<float>((1 + factor) / 2) : window;
-    prior_ = window;
-    ssthresh_ = std::max(static_cast<std::uint32_t>(cwnd_ * factor), 2 * mss_);
-    epoch_start_ = {};
-    css_rounds_ = 0;
-  }
-  void avoid(std::uint32_t bytes, Nanos rtt, Nanos now) {
-    const double segment = mss_;
-    if (epoch_start_ == Nanos{}) {
-      epoch_start_ = now;
-      w_est_ = static_cast<float>(cwnd_);
-      if (static_cast<float>(cwnd_) < w_max_) {
-        k_ = static_cast<float>(std::cbrt((w_max_ - cwnd_) / segment / c));
-      } else {
-        k_ = 0;
-        w_max_ = static_cast<float>(cwnd_);
-      }
-    }
-    const double t = (now - epoch_start_).seconds();
-    const auto cubic = [&](double at) { return c * std::pow(at - k_, 3) * segment + w_max_; };
-    w_est_ += static_cast<float>((w_est_ >= prior_ ? 1.0 : alpha) * segment * bytes / cwnd_);
-    if (cubic(t) < w_est_) {  // Reno-friendly region (4.3)
-      cwnd_ = std::min(std::max(cwnd_, static_cast<std::uint32_t>(w_est_)), cwnd_max);
-      return;
-    }
-    const double target = std::clamp(cubic(t + rtt.seconds()), double(cwnd_), 1.5 * cwnd_);
-    grown_ += static_cast<float>((target - cwnd_) * bytes / cwnd_);
-    const auto whole = static_cast<std::uint32_t>(grown_);
-    grown_ -= static_cast<float>(whole);
-    cwnd_ = std::min(cwnd_ + whole, cwnd_max);
-  }
-
-  std::uint32_t cwnd_ = 0, ssthresh_ = cwnd_max, initial_ = 0, mss_ = 536;
-  std::uint32_t prr_delivered_ = 0, prr_out_ = 0, recover_flight_ = 1;
-  std::uint32_t undo_cwnd_ = 0, undo_ssthresh_ = 0;
-  float w_max_ = 0, k_ = 0, w_est_ = 0, prior_ = 0, grown_ = 0;
-  std::uint16_t samples_ = 0;
-  std::uint8_t css_rounds_ = 0;
-  Nanos epoch_start_{};
-  Nanos round_min_ = Nanos::never(), last_round_min_ = Nanos::never(), css_baseline_{};
+  std::uint16_t cwnd_ = 0, ssthresh_ = static_cast<std::uint16_t>(infinite), initial_ = 10;
+  std::uint16_t prior_cwnd_ = 0, prior_ssthresh_ = 0;
+  std::uint16_t prr_delivered_ = 0, prr_out_ = 0;
+  // How much of the window was in use, of the round trip that ends at usage_end_.
+  std::uint16_t out_max_ = 0, used_ = 0;
+  bool limited_ : 1 = false;
+  std::uint8_t samples_ = 0, css_rounds_ = 0;
+  Seq usage_end_;
+  std::uint32_t used_at_ms_ = 0;
+  // CUBIC: window at the last loss, where the curve is flat, of a Reno flow beside us; segments acknowledged since.
+  std::uint16_t last_max_ = 0, origin_ = 0, reno_ = 0, last_cwnd_ = 0;
+  std::uint32_t reno_acked_ = 0, epoch_ms_ = 0, last_ms_ = 0;
+  std::uint32_t per_growth_ = 0;  // segments to acknowledge for one more in the window
+  std::uint32_t grown_ = 0;       // acknowledged towards it
+  float k_seconds_ = 0;
+  // HyStart++, microseconds; 0: unknown.
+  std::uint32_t round_min_us_ = 0, last_round_min_us_ = 0, css_baseline_us_ = 0;
 };
 
 }  // namespace sluice::tcp
 
-// Tested in tests/unit/l4/tcp/acknowledge_test.cc, tests/unit/l4/tcp/stack_test.cc.
+// Tested in tests/unit/l4/tcp/congestion_test.cc, tests/unit/l4/tcp/recovery_test.cc.

@@ -23,6 +23,27 @@ Chain payload_of(const Segment& s, Packet packet, std::uint32_t skip, std::uint3
 std::uint32_t own_buffers(const Tcb& t) { return t.unconsumed_buffers + t.reassembly.buffers(); }
 std::uint32_t charge(const Tcb& t) { return own_buffers(t) * buffer_charge; }
 
+void add_quick_acks(Tcb& t, unsigned most) {
+  const unsigned fit = std::max(t.window() / (2u * t.rcv_mss), 2u);
+  t.quick_acks = static_cast<std::uint8_t>(std::max<unsigned>(t.quick_acks, std::min(fit, most)));
+}
+
+// RFC 3168 6.1.3: ECE from a mark until the peer's CWR.
+void note_ecn(Tcb& t, const Segment& s, Core& core) {
+  if (s.has(flag_cwr)) {
+    t.echo_due = false;
+    t.acknowledge_now();  // its window may be very small now
+  }
+  if (s.ecn == EcnField::marked) {
+    core.counters.add(Counter::tcp_ecn_marks_received);
+    if (!t.echo_due) quicken_acks(t, std::min<unsigned>(core.config.quick_acks, 2));
+    t.echo_due = true;
+  } else if (s.ecn == EcnField::not_capable && t.ect_seen) {
+    quicken_acks(t, std::min<unsigned>(core.config.quick_acks, 2));  // not capable where it was: sent again
+  }
+  if (s.ecn != EcnField::not_capable) t.ect_seen = true;
+}
+
 void deliver_in_order(Tcb& t, Chain data, Core& core, Nanos now) {
   const std::uint32_t size = data.size();
   const std::uint32_t grown = append_received(t.received, std::move(data), core.buffers, core.counters);
@@ -33,8 +54,14 @@ void deliver_in_order(Tcb& t, Chain data, Core& core, Nanos now) {
   t.bytes_received += size;
   t.events |= event_readable;
   t.unacked_bytes += size;
+  const auto ms = std::max(static_cast<std::uint32_t>(now.millis()), 1u);
+  // The first data, or the first after a pause: the sender may be in slow start, every ACK helps it (RFC 5681 4.2 lets
+  // us, Linux does).
+  if (t.last_received_ms == 0 || ms - t.last_received_ms > static_cast<std::uint32_t>(t.rto(core.config).millis()))
+    add_quick_acks(t, core.config.quick_acks);
+  t.last_received_ms = ms;
   const Nanos delay = core.settings[t.settings].delayed_ack;
-  if (t.unacked_bytes >= 2u * t.rcv_mss || delay == Nanos{}) {
+  if (t.unacked_bytes > t.rcv_mss || delay == Nanos{} || (t.quick_acks && !t.quick_acks_off)) {
     t.acknowledge_now();
   } else if (t.ack_at == Nanos::never()) {
     t.ack_at = now + delay;
@@ -79,6 +106,11 @@ void keep_out_of_order(Tcb& t, Seq begin, Chain data, Core& core) {
 
 }  // namespace
 
+void quicken_acks(Tcb& t, unsigned most) {
+  add_quick_acks(t, most);
+  t.quick_acks_off = false;
+}
+
 void deliver(Tcb& t, const Segment& s, Packet packet, std::uint32_t skip, std::uint32_t size, Core& core, Nanos now) {
   const bool admitted = core.admits(own_buffers(t));
   if (!admitted || charge(t) >= 2 * core.settings[t.settings].receive_limit) {
@@ -86,6 +118,7 @@ void deliver(Tcb& t, const Segment& s, Packet packet, std::uint32_t skip, std::u
     t.acknowledge_now();
     return;
   }
+  if (t.ecn) note_ecn(t, s, core);
   t.rcv_mss = static_cast<std::uint16_t>(std::clamp<std::uint32_t>(s.size, t.rcv_mss, buffer_data_size));
   const Seq begin = s.seq + skip;
   Chain data = payload_of(s, std::move(packet), skip, size);

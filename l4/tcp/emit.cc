@@ -97,7 +97,8 @@ Packet make_segment(Core& core, const Key& key, Header header, const Path& path,
   Writer options{option_bytes};
   write_options(options, header);
   DCHECK(options.ok() && options.size() == header.options_size());
-  prepend_tcp(packet, {.source = key.local, .destination = key.remote},
+  prepend_tcp(packet,
+              {.source = key.local, .destination = key.remote, .traffic_class = static_cast<std::uint8_t>(header.ecn)},
               {.source = key.local_port,
                .destination = key.remote_port,
                .sequence = header.seq.value,

@@ -16,6 +16,7 @@ struct Header {
   std::uint8_t flags = 0;
   std::uint8_t window_scale = 0;
   std::uint8_t sack_count = 0;
+  EcnField ecn = EcnField::not_capable;
   bool has_timestamps = false, has_mss = false, has_window_scale = false, sack_permitted = false;
   std::uint16_t mss = 0;
   std::uint32_t ts_value = 0, ts_echo = 0;

@@ -23,6 +23,9 @@ Verdict input_slow(Tcb& t, const Segment& s, Packet packet, Core& core, Nanos no
 void process_ack(Tcb& t, const Segment& s, Core& core, Nanos now);
 // deliver.cc: the payload of an acceptable segment, in order or not. `skip` bytes at its front are old, `size` are new.
 void deliver(Tcb& t, const Segment& s, Packet packet, std::uint32_t skip, std::uint32_t size, Core& core, Nanos now);
+// The next `most` ACKs go at once, as the peer needs them (Linux tcp_enter_quickack_mode): fewer where the window holds
+// fewer.
+void quicken_acks(Tcb& t, unsigned most);
 // The window in a SYN, which is never scaled.
 inline std::uint16_t syn_window(const Settings& own) {
   return static_cast<std::uint16_t>(std::min(own.receive_limit / 2, first_receive_window));
@@ -31,7 +34,12 @@ std::uint32_t window_to_offer(const Tcb& t, const Core& core);  // bytes from RC
 void consumed(Tcb& t, std::uint32_t bytes, Core& core, Nanos now);
 // expire.cc: deadlines that have passed.
 Verdict expire(Tcb& t, Core& core, Nanos now);
+// The timer behind data in flight: TLP's probe where there may be one, else the retransmission timeout, counted from
+// now or (`from_head`) from when the head was sent. `advancing`: the timeout itself begins now.
 void set_retransmit_timer(Tcb& t, const Core& core, Nanos now);
+void restart_timeout(Tcb& t, const Core& core, Nanos now, bool from_head);
+bool schedule_probe(Tcb& t, const Core& core, Nanos now, bool advancing);
+void set_reordering_timer(Tcb& t, std::uint32_t wait_us, Nanos now);
 void restart_keepalive(Tcb& t, const Core& core, Nanos now);
 // path_mtu.cc: what the way takes.
 // `mss` from the peer's, from what ICMP told and from the search; the connection's and congestion control's.

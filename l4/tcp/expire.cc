@@ -1,12 +1,11 @@
 // Deadlines of one connection, and its end.
 #include "l4/tcp/engine.h"
+#include "l4/tcp/recovery.h"
 #include "l4/tcp/stack.h"
 
 namespace sluice::tcp {
 
 namespace {
-
-constexpr Nanos delayed_ack_worst = 200_ms;  // WCDelAckT of RFC 8985 7.2
 
 Verdict give_up(Tcb& t, Core& core) {
   core.counters.add(Counter::tcp_timed_out);
@@ -15,29 +14,22 @@ Verdict give_up(Tcb& t, Core& core) {
   return known ? Verdict::reset : Verdict::closed;
 }
 
-// RFC 6298 5.4 to 5.6, and RFC 8985 6.3: all that is not sacked counts as lost.
+// RFC 6298 5.4 to 5.6.
 void retransmission_timeout(Tcb& t, Core& core, Nanos now) {
   core.counters.add(Counter::tcp_retransmission_timeouts);
   ++t.timeouts;
-  // What the peer sacked at the very front it has dropped again: it reneged.
-  if (core.records[t.board.head()].fate == Fate::sacked) t.board.forget_sacks(core.records);
-  t.board.mark_all_lost(core.records);
-  const bool first = t.mode == Mode::open;  // ssthresh is cut once in an episode
-  t.congestion.timed_out(first);
-  if (first) {
-    t.undo_possible = true;
-    t.retransmit_ts = 0;
-  }
-  t.mode = Mode::loss;
-  t.recovery_point = t.snd_nxt;
-  t.dup_acks = 0;
-  t.tail_probe_out = false;
-  t.reorder_at = Nanos::never();
+  enter_loss(t, core, now);
+  t.unanswered = static_cast<std::uint8_t>(std::min(t.unanswered + 1, 255));
   t.back_off = static_cast<std::uint8_t>(std::min(t.back_off + 1, 16));
   if (t.mtu_probe_out) mtu_probe_failed(t, core, now);
   suspect_black_hole(t, core, now);
-  t.timer = Timer::retransmit;
-  t.timer_at = now + t.rto(core.config);
+  restart_timeout(t, core, now, false);
+}
+
+// The retransmission timeout of the head, counted from when it was sent last.
+Nanos timeout_left(const Tcb& t, const Core& core, Nanos now) {
+  const std::int32_t age = since(stamp_of(now), core.records[t.board.head()].sent);
+  return t.rto(core.config) - Nanos{1'000} * std::int64_t{age};
 }
 
 Verdict timer_fired(Tcb& t, Core& core, Nanos now) {
@@ -49,11 +41,13 @@ Verdict timer_fired(Tcb& t, Core& core, Nanos now) {
     t.back_off = static_cast<std::uint8_t>(std::min(t.back_off + 1, 16));
     return Verdict::kept;
   }
-  if (timer != Timer::probe && now - t.progress_at >= core.settings[t.settings].user_timeout) return give_up(t, core);
+  const bool unanswered = timer == Timer::retransmit || (timer == Timer::persist && t.unanswered);
+  if (unanswered && now - t.progress_at >= core.settings[t.settings].user_timeout) return give_up(t, core);
   if (timer == Timer::persist) {
     if (t.board.empty()) {
       if (t.snd_wnd) t.force_send = true;
       else t.probe_due = true;
+      t.unanswered = static_cast<std::uint8_t>(std::min(t.unanswered + 1, 255));
       t.back_off = static_cast<std::uint8_t>(std::min(t.back_off + 1, 16));
       t.timer = Timer::persist;
       t.timer_at = now + t.rto(core.config);
@@ -63,9 +57,13 @@ Verdict timer_fired(Tcb& t, Core& core, Nanos now) {
   }
   if (t.board.empty()) return Verdict::kept;
   if (timer == Timer::probe) {
-    t.tail_probe_due = true;
-    t.timer = Timer::retransmit;
-    t.timer_at = now + t.rto(core.config);
+    t.tail_probe_due = !t.tail_probe_out;  // at most one unanswered
+    restart_timeout(t, core, now, !t.tail_probe_due);
+    return Verdict::kept;
+  }
+  if (timer == Timer::reorder) {
+    reordering_over(t, core, now);
+    restart_timeout(t, core, now, true);
     return Verdict::kept;
   }
   retransmission_timeout(t, core, now);
@@ -93,21 +91,6 @@ Verdict idle_fired(Tcb& t, Core& core, Nanos now) {
   return Verdict::kept;
 }
 
-void reordering_fired(Tcb& t, Core& core, Nanos now) {
-  std::uint32_t lost = 0;
-  const Nanos window = !t.reordering_seen && t.mode != Mode::open
-                           ? Nanos{}
-                           : std::min(t.rtt.min() / 4 * t.reorder_steps, t.rtt.smoothed());
-  t.reorder_at = t.board.detect_losses(core.records, t.rack_sent, t.rack_end, t.rack_rtt, window, now, lost);
-  if (lost == 0 || t.mode != Mode::open || (t.mtu_probe_out && mtu_probe_lost(t, core, now))) return;
-  t.mode = Mode::recovery;
-  t.recovery_point = t.snd_nxt;
-  t.congestion.enter_recovery(t.flight());
-  t.congestion.prr(0, t.board.in_flight(), false);
-  t.undo_possible = true;
-  t.retransmit_ts = 0;
-}
-
 }  // namespace
 
 Verdict expire(Tcb& t, Core& core, Nanos now) {
@@ -115,7 +98,6 @@ Verdict expire(Tcb& t, Core& core, Nanos now) {
     t.ack_at = Nanos::never();
     t.acknowledge_now();
   }
-  if (t.reorder_at <= now) reordering_fired(t, core, now);
   if (t.timer_at <= now) {
     const Verdict verdict = timer_fired(t, core, now);
     if (verdict != Verdict::kept) return verdict;
@@ -124,22 +106,39 @@ Verdict expire(Tcb& t, Core& core, Nanos now) {
   return Verdict::kept;
 }
 
-void set_retransmit_timer(Tcb& t, const Core& core, Nanos now) {
+void restart_timeout(Tcb& t, const Core& core, Nanos now, bool from_head) {
   if (t.board.empty()) {
     t.timer = Timer::none;
     t.timer_at = Nanos::never();
     return;
   }
-  const Nanos rto_at = now + t.rto(core.config);
+  const Nanos wait = from_head ? std::max(timeout_left(t, core, now), Nanos{1'000}) : t.rto(core.config);
+  // Nothing is sent after the end (Linux tcp_clamp_rto_to_user_timeout).
+  const Nanos left = core.settings[t.settings].user_timeout - (now - t.progress_at);
+  t.timer_at = now + std::min(wait, std::max(left, Nanos{}));
   t.timer = Timer::retransmit;
-  t.timer_at = rto_at;
-  if (!t.sack || t.mode != Mode::open || t.board.sacked() || t.tail_probe_out || t.back_off) return;
-  // TLP_calc_PTO (RFC 8985 7.2).
-  Nanos probe = t.rtt.known() ? t.rtt.smoothed() * 2 + 2_ms : Nanos{1_s};
-  if (t.board.in_flight() <= t.mss) probe += delayed_ack_worst;
-  if (now + probe >= rto_at) return;
+}
+
+bool schedule_probe(Tcb& t, const Core& core, Nanos now, bool advancing) {
+  if (t.board.empty() || !t.sack || (t.mode != Mode::open && t.mode != Mode::cwr)) return false;
+  // TLP_calc_PTO (RFC 8985 7.2), with rto_min as the worst delayed ACK and a tick's allowance otherwise, as Linux.
+  Nanos probe = core.config.rto_initial;
+  if (t.rtt.known()) probe = t.rtt.smoothed() * 2 + (t.board.out() == 1 ? core.config.rto_min : Nanos{2_ms});
+  const Nanos left = advancing ? t.rto(core.config) : timeout_left(t, core, now);
+  if (left > Nanos{}) probe = std::min(probe, left);  // where the timeout is earlier, the probe goes in its place
   t.timer = Timer::probe;
   t.timer_at = now + probe;
+  return true;
+}
+
+void set_retransmit_timer(Tcb& t, const Core& core, Nanos now) {
+  if (!schedule_probe(t, core, now, true))
+    restart_timeout(t, core, now, t.timer == Timer::probe || t.timer == Timer::reorder);
+}
+
+void set_reordering_timer(Tcb& t, std::uint32_t wait_us, Nanos now) {
+  t.timer = Timer::reorder;
+  t.timer_at = now + Nanos{1'000} * std::int64_t{wait_us} + Nanos{2_ms};
 }
 
 void restart_keepalive(Tcb& t, const Core& core, Nanos now) {
@@ -161,9 +160,10 @@ void close(Tcb& t, std::uint16_t event, Core& core) {
   t.queue.clear();
   t.board.clear(core.records);
   t.timer = Timer::none;
-  t.timer_at = t.reorder_at = t.ack_at = t.idle_at = Nanos::never();
+  t.timer_at = t.ack_at = t.idle_at = Nanos::never();
   t.acks_due = 0;
   t.handshake_due = t.probe_due = t.tail_probe_due = false;
+  t.resend = Resend::none;
 }
 
 void accept_options(Tcb& t, const Options& options, const Core& core, Nanos now) {

@@ -20,6 +20,7 @@ struct Handshake {
   bool timestamps : 1 = false;
   bool sack : 1 = false;
   bool scaled : 1 = false;
+  bool ecn : 1 = false;  // asked for and granted (RFC 3168)
   SettingsId settings = 0;
   std::uint8_t tries = 0;  // SYN-ACKs sent again
   Nanos began{};

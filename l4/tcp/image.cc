@@ -8,7 +8,7 @@ namespace sluice::tcp {
 namespace {
 
 constexpr std::uint32_t image_magic = 0x534c5443;  // "SLTC"
-constexpr std::uint16_t image_version = 2;
+constexpr std::uint16_t image_version = 3;
 constexpr std::size_t fixed_size = 4 + 2 + 40 + 2 + 1 + 9 * 4 + 2 * 4 + 4 + 3 * 2 + 2 + 2 * 4 + 4 + 2 * 8 + 4 + 5 * 4;
 enum : std::uint8_t {
   is_passive = 1,
@@ -19,6 +19,7 @@ enum : std::uint8_t {
   fin_was_received = 32,
   is_transparent = 64
 };
+enum : std::uint8_t { ecn_agreed = 1, ecn_echo_due = 2, ecn_cwr_due = 4, ecn_seen = 8 };
 
 std::uint32_t hole_count(const Reassembly& r, const Holes& holes) {
   std::uint32_t n = 0;
@@ -63,7 +64,8 @@ std::size_t Stack::export_image(ConnId id, MutableBytes to, Nanos now) const {
   out.u16(t->key.network);
   out.u16(0);
   out.u8(static_cast<std::uint8_t>(t->state));
-  out.u8(0);
+  out.u8(static_cast<std::uint8_t>((t->ecn ? ecn_agreed : 0) | (t->echo_due ? ecn_echo_due : 0) |
+                                   (t->cwr_due ? ecn_cwr_due : 0) | (t->ect_seen ? ecn_seen : 0)));
   out.u8(static_cast<std::uint8_t>((t->passive ? is_passive : 0) | (t->timestamps ? has_ts : 0) |
                                    (t->sack ? has_sack : 0) | (t->fin_queued ? fin_is_queued : 0) |
                                    (t->fin_seen ? fin_was_seen : 0) | (t->fin_received ? fin_was_received : 0) |
@@ -126,7 +128,7 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
   Tcb image_state;
   Tcb& s = image_state;
   s.state = static_cast<State>(in.u8());
-  in.u8();
+  const std::uint8_t ecn = in.u8();
   const std::uint8_t flags = in.u8();
   Seq queue_begin;
   for (Seq* seq : {&s.snd_una, &s.snd_nxt, &s.snd_wl1, &s.snd_wl2, &s.rcv_nxt, &s.rcv_edge, &s.last_ack_sent,
@@ -178,6 +180,10 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
   t->fin_seen = flags & fin_was_seen;
   t->fin_received = flags & fin_was_received;
   t->transparent = flags & is_transparent;
+  t->ecn = ecn & ecn_agreed;
+  t->echo_due = ecn & ecn_echo_due;
+  t->cwr_due = ecn & ecn_cwr_due;
+  t->ect_seen = ecn & ecn_seen;
   t->snd_una = s.snd_una;
   t->snd_nxt = s.snd_nxt;
   t->snd_wl1 = s.snd_wl1;
@@ -206,8 +212,14 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
   t->retransmits = s.retransmits;
   t->timeouts = s.timeouts;
   t->round_end = t->recovery_point = t->snd_nxt;
-  if (srtt_us) t->rtt.sample(Nanos{1'000} * static_cast<std::int64_t>(srtt_us), now);
-  t->congestion.start(t->mss, m.core.config.initial_window_segments);
+  if (srtt_us) {
+    t->rtt.sample_min(srtt_us, now);
+    t->rtt.sample(Nanos{1'000} * static_cast<std::int64_t>(srtt_us), m.core.config.rto_min, t->snd_una, t->snd_nxt);
+  }
+  t->congestion.start(m.core.config.initial_window_segments);
+  sync_mss(*t, m.core, now);
+  t->progress_at = now;
+  t->last_sent_ms = static_cast<std::uint32_t>(now.millis());
   t->queue.start(queue_begin);
   m.core.held += queued.segments() + received.segments();
   t->unconsumed_bytes = received.size();
@@ -227,9 +239,12 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
     m.core.held += t->reassembly.buffers() - before;
     m.core.out_of_order_held += t->reassembly.buffers() - before;
   }
-  if (t->snd_una < t->snd_nxt && t->board.sent(m.core.records, t->snd_una, t->snd_nxt, now)) {
-    t->board.mark_all_lost(m.core.records);
+  if (t->snd_una < t->snd_nxt) {
+    t->board.sent(m.core.records, t->snd_una, t->snd_nxt, t->board.segments_of(t->flight()), 0,
+                  t->rate.on_sent(true, stamp_of(now)), stamp_of(now));
+    t->board.mark_lost(m.core.records, t->board.head());
     t->mode = Mode::loss;
+    t->resend = Resend::lost;
   }
   restart_keepalive(*t, m.core, now);
   t->acknowledge_now();

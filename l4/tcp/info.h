@@ -31,6 +31,10 @@ std::string_view to_text(Limit limit);
 enum class Unreachable : std::uint8_t { no, network, host, protocol, port, prohibited, time_exceeded, parameter };
 std::string_view to_text(Unreachable why);
 
+// Of the sender; in Linux's order (tcpi_ca_state).
+enum class CongestionState : std::uint8_t { open, disorder, cwr, recovery, loss };
+std::string_view to_text(CongestionState state);
+
 struct Info {
   Endpoint local, remote;
   std::uint64_t user = 0;
@@ -49,8 +53,18 @@ struct Info {
   std::uint32_t send_queue = 0, receive_queue = 0, out_of_order = 0;  // bytes
   Nanos rtt{}, rtt_variance{}, rtt_min{}, rto{}, reordering_window{}, age{};
   std::uint64_t bytes_sent = 0, bytes_acknowledged = 0, bytes_received = 0;
-  std::uint64_t delivery_rate = 0;              // bytes/s
+  // Loss recovery, in segments as Linux counts.
+  CongestionState congestion_state = CongestionState::open;
+  bool delivery_rate_app_limited = false;
+  std::uint8_t back_off = 0, unanswered = 0;  // timeouts since a round trip was measured / since progress
+  std::uint16_t segment_size = 0;             // payload of a full segment: mss less the options
+  std::uint16_t reordering_threshold = 0;     // duplicates that tell a loss
+  std::uint32_t cwnd_segments = 0;
+  std::uint32_t ssthresh_segments = 0;  // 0x7fffffff: never reduced
+  std::uint32_t segments_out = 0, segments_sacked = 0, segments_lost = 0, segments_again = 0;
+  std::uint32_t segments_delivered = 0, duplicates_told = 0;
   std::uint64_t pacing_rate = 0;                // bytes/s; 0: not paced
+  std::uint64_t delivery_rate = 0;              // bytes/s, measured
   std::uint32_t retransmits = 0, timeouts = 0;  // segments, RTOs
 };
 

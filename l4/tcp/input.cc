@@ -4,7 +4,7 @@
 namespace sluice::tcp {
 
 Verdict input(Tcb& t, const Segment& s, Packet packet, Core& core, Nanos now) {
-  constexpr std::uint8_t odd = flag_syn | flag_fin | flag_rst | flag_urg | flag_ack;
+  constexpr std::uint8_t odd = flag_syn | flag_fin | flag_rst | flag_urg | flag_ack | flag_ece;
   const Options& o = s.options;
   const auto acked = static_cast<std::uint32_t>(s.ack - t.snd_una);
   if (t.state != State::established || (s.flags & odd) != flag_ack || s.seq != t.rcv_nxt || acked > t.flight() ||

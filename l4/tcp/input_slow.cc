@@ -19,6 +19,20 @@ Verdict challenge(Tcb& t, Core& core, Nanos now) {
   return Verdict::kept;
 }
 
+// RFC 6298 3: from timestamps where the SYN or SYN-ACK was sent more than once (Karn).
+void handshake_rtt(Tcb& t, const Segment& s, const Core& core, Nanos now) {
+  Nanos took = Nanos::never();
+  if (t.back_off == 0) took = now - t.progress_at;  // when the SYN or SYN-ACK left
+  else if (t.timestamps && s.options.has_timestamps && s.options.ts_echo)
+    took = Nanos{1'000'000} * std::int64_t{std::max(t.ts_now(now) - s.options.ts_echo, 1u)};
+  if (took >= Nanos{} && took < 60_s) {
+    t.rtt.sample_min(static_cast<std::uint32_t>(took.micros()), now);
+    t.rtt.sample(took, core.config.rto_min, t.snd_una, t.snd_nxt);
+  } else {
+    t.rtt.fall_back();
+  }
+}
+
 void become_established(Tcb& t, const Segment& s, Core& core, Nanos now) {
   t.state = State::established;
   t.handshake_due = false;
@@ -29,10 +43,12 @@ void become_established(Tcb& t, const Segment& s, Core& core, Nanos now) {
   t.snd_wl1 = s.seq;
   t.snd_wl2 = s.ack;
   t.round_end = t.snd_nxt;
-  if (t.back_off == 0) t.rtt.sample(now - t.progress_at, now);  // progress_at: when the SYN or SYN-ACK left
+  handshake_rtt(t, s, core, now);
   t.progress_at = now;
+  t.congestion.start(core.config.initial_window_segments);
+  if (t.back_off > 1) t.congestion.start_after_loss();
   t.back_off = 0;
-  t.congestion.start(t.mss, core.config.initial_window_segments);
+  t.last_sent_ms = static_cast<std::uint32_t>(now.millis());
   t.timer_at = Nanos::never();
   t.timer = Timer::none;
   restart_keepalive(t, core, now);
@@ -56,6 +72,9 @@ Verdict syn_sent(Tcb& t, const Segment& s, Core& core, Nanos now) {
   t.rcv_edge = t.rcv_nxt + syn_window(core.settings[t.settings]);  // what our SYN offered
   t.last_ack_sent = t.rcv_nxt;
   accept_options(t, s.options, core, now);
+  // RFC 3168 6.1.1: a SYN-ACK that agrees has ECE alone, a SYN that asks has both.
+  t.ecn = t.ecn && s.has(flag_ece) && s.has(flag_cwr) == !s.has(flag_ack);
+  if (t.ecn) core.counters.add(Counter::tcp_ecn_connections);
   if (s.has(flag_ack)) {
     become_established(t, s, core, now);
     t.acknowledge_now();
@@ -76,7 +95,8 @@ bool acceptable(const Tcb& t, const Segment& s) {
   return in_window(s.seq) || in_window(s.end() - 1) || (s.seq < t.rcv_nxt && s.end() > t.rcv_nxt + window);
 }
 
-void report_duplicate(Tcb& t, const Segment& s) {
+void report_duplicate(Tcb& t, const Segment& s, const Core& core) {
+  if (s.size) quicken_acks(t, core.config.quick_acks);
   if (!t.sack || s.length() == 0 || s.has(flag_syn) || !(s.seq < t.rcv_nxt)) return;
   t.dsack_begin = s.seq;  // RFC 2883 4; a FIN counts, as in Linux
   t.dsack_end = earlier(s.end(), t.rcv_nxt);
@@ -92,7 +112,7 @@ std::uint32_t oldest_ack(const Tcb& t) {
 // By an ACK. Without text it may be the other end's own answer of this kind: two confused ends must not storm.
 Verdict answer_unacceptable(Tcb& t, const Segment& s, Core& core, Nanos now) {
   if (s.length() == 0 || s.has(flag_syn)) return challenge(t, core, now);
-  report_duplicate(t, s);
+  report_duplicate(t, s, core);
   t.acknowledge_now();
   return Verdict::kept;
 }
@@ -139,7 +159,7 @@ Verdict text_and_fin(Tcb& t, const Segment& s, Packet packet, Core& core, Nanos 
   // Seventh: the text, what of it is new and in the window.
   const std::uint32_t skip = s.seq < t.rcv_nxt ? static_cast<std::uint32_t>(t.rcv_nxt - s.seq) : 0;
   if (skip > 0) {
-    report_duplicate(t, s);
+    report_duplicate(t, s, core);
     t.acknowledge_now();
   }
   std::uint32_t size = s.size > skip ? s.size - skip : 0;
@@ -221,7 +241,7 @@ Verdict text_and_fin(Tcb& t, const Segment& s, Packet packet, Core& core, Nanos 
     t.ts_recent_at = static_cast<std::uint32_t>(now.ns / 1'000'000'000);
   }
   restart_keepalive(t, core, now);
-  if (s.ack >= t.snd_una) process_ack(t, s, core, now);
+  process_ack(t, s, core, now);
   if (t.fin_sent() && t.snd_una == t.snd_nxt) {
     const Verdict verdict = fin_acknowledged(t, core, now);
     if (verdict != Verdict::kept) return verdict;

@@ -18,14 +18,14 @@ void Stack::Machine::answer_by_cookie(const Handshake& h, Nanos now) {
   const std::uint16_t unsaid = h.key.local.is_v4() ? 536 : 1220;  // RFC 9293 3.7.1
   cookie.iss = cookies.make(h.key, h.irs, h.mss ? h.mss : unsaid, now);
   if (!cookie.timestamps) {
-    cookie.sack = cookie.scaled = false;
+    cookie.sack = cookie.scaled = cookie.ecn = false;
     cookie.rcv_scale = 0;
   }
   cookie_gate.sent(now);
   core.counters.add(Counter::tcp_syn_cookies_sent);
   Reply r = syn_ack(cookie, now);
   if (cookie.timestamps) {
-    const CookieOptions options{.scaled = h.scaled, .snd_scale = h.snd_scale, .sack = h.sack};
+    const CookieOptions options{.scaled = h.scaled, .snd_scale = h.snd_scale, .sack = h.sack, .ecn = h.ecn};
     r.header.ts_value = options.put(r.header.ts_value);
   }
   reply(r);
@@ -56,6 +56,7 @@ bool Stack::Machine::input_cookie(const Key& key, std::uint64_t key_hash, const 
   h.scaled = options->scaled;
   h.snd_scale = options->snd_scale;
   h.sack = options->sack && core.config.sack;
+  h.ecn = options->ecn && core.config.ecn != Ecn::off;
   h.rcv_scale = h.scaled ? receive_scale(h.settings) : 0;
   h.tries = 1;  // when the SYN-ACK left is not known
   h.began = now;

@@ -1,5 +1,8 @@
 #include "l4/tcp/machine.h"
 
+#include "l4/tcp/pace.h"
+#include "l4/tcp/recovery.h"
+
 namespace sluice::tcp {
 
 namespace {
@@ -257,6 +260,31 @@ std::uint8_t Stack::Machine::receive_scale(SettingsId settings) const {
   return scale;
 }
 
+namespace {
+
+void describe_recovery(const Tcb& t, const Config& c, Info& out) {
+  out.congestion_state = static_cast<CongestionState>(t.mode);
+  out.ecn = t.ecn;
+  out.segment_size = t.segment_size;
+  out.cwnd_segments = t.congestion.cwnd();
+  out.ssthresh_segments = t.congestion.unlimited() ? 0x7fffffff : t.congestion.ssthresh();
+  out.segments_out = t.board.out();
+  out.segments_sacked = t.board.sacked();
+  out.segments_lost = t.board.lost();
+  out.segments_again = t.board.again();
+  out.segments_delivered = t.rate.delivered;
+  out.duplicates_told = t.duplicates_told;
+  out.reordering_threshold = t.reordering;
+  out.reordering = t.reordering_seen;
+  out.back_off = t.back_off;
+  out.unanswered = t.unanswered;
+  out.delivery_rate = t.rate.bytes_per_second(t.segment_size);
+  out.delivery_rate_app_limited = t.rate.sample_app_limited;
+  out.pacing_rate = paces(t, c) ? pacing_rate(t) : 0;
+}
+
+}  // namespace
+
 void Stack::Machine::describe(const Tcb& t, Info& out, Nanos now) const {
   out = {};
   out.local = {t.key.local, t.key.local_port};
@@ -265,14 +293,14 @@ void Stack::Machine::describe(const Tcb& t, Info& out, Nanos now) const {
   out.listener = t.listener;
   out.network = t.key.network;
   out.state = t.state;
-  out.limited_by = t.unsent() == 0           ? Limit::application
-                   : t.cwnd_limited          ? Limit::congestion
-                   : t.snd_wnd <= t.flight() ? Limit::peer_window
-                                             : Limit::nothing;
+  out.limited_by = t.unsent() == 0                              ? Limit::application
+                   : t.board.in_flight() >= t.congestion.cwnd() ? Limit::congestion
+                   : t.snd_wnd <= t.flight()                    ? Limit::peer_window
+                                                                : Limit::nothing;
   out.passive = t.passive;
   out.timestamps = t.timestamps;
   out.sack = t.sack;
-  out.in_recovery = t.mode != Mode::open;
+  out.in_recovery = t.mode >= Mode::recovery;
   out.released = t.released;
   out.send_scale = t.snd_scale;
   out.receive_scale = t.rcv_scale;
@@ -280,12 +308,11 @@ void Stack::Machine::describe(const Tcb& t, Info& out, Nanos now) const {
   out.receive_mss = t.rcv_mss;
   out.path_mtu = static_cast<std::uint16_t>(t.mss + 20 + ip_header_size(t.key));
   out.unreachable = t.unreachable;
-  out.cwnd = t.congestion.cwnd();
-  out.ssthresh = t.congestion.ssthresh() < Congestion::cwnd_max ? t.congestion.ssthresh() : 0;
-  out.in_flight = t.board.in_flight();
-  out.lost = t.board.lost();
-  out.sacked = t.board.sacked();
-  out.reordering = t.reordering_seen;
+  out.cwnd = t.congestion.cwnd() * t.segment_size;
+  out.ssthresh = t.congestion.unlimited() ? 0 : t.congestion.ssthresh() * t.segment_size;
+  out.in_flight = std::min(t.board.in_flight() * t.segment_size, t.flight());
+  out.lost = t.board.lost() * t.segment_size;
+  out.sacked = t.board.sacked() * t.segment_size;
   out.peer_window = t.snd_wnd;
   out.our_window = t.window();
   out.send_queue = t.queue.size();
@@ -295,15 +322,12 @@ void Stack::Machine::describe(const Tcb& t, Info& out, Nanos now) const {
   out.rtt_variance = t.rtt.variance();
   out.rtt_min = t.rtt.min();
   out.rto = t.rto(core.config);
-  out.reordering_window = t.rtt.min() / 4 * t.reorder_steps;
+  out.reordering_window = Nanos{1'000} * std::int64_t{reordering_window_us(t)};
   out.age = Nanos{1'000'000} * static_cast<std::int64_t>(static_cast<std::uint32_t>(now.millis()) - t.created_ms);
   out.bytes_acknowledged = t.bytes_acknowledged;
   out.bytes_sent = t.bytes_acknowledged + (t.queue.size() - t.unsent());
   out.bytes_received = t.bytes_received;
-  // What the window delivers in a round trip while it is what limits: cwnd / RTT.
-  out.delivery_rate = t.rtt.known() ? std::uint64_t{t.congestion.cwnd()} * 1'000'000'000 /
-                                          static_cast<std::uint64_t>(t.rtt.smoothed().ns)
-                                    : 0;
+  describe_recovery(t, core.config, out);
   out.retransmits = t.retransmits;
   out.timeouts = t.timeouts;
 }

@@ -1,71 +1,15 @@
 #include "l4/tcp/output.h"
 
 #include "l4/tcp/engine.h"
+#include "l4/tcp/pace.h"
+#include "l4/tcp/recovery.h"
+#include "l4/tcp/transmit.h"
 
 namespace sluice::tcp {
 
 namespace {
 
 constexpr std::uint32_t ip_packet_max = 65535;
-
-struct Sender {
-  Tcb& t;
-  Core& core;
-  Egress& egress;
-  Nanos now;
-  Path path;
-  std::uint32_t mss = 0;    // payload of one segment
-  std::uint32_t chunk = 0;  // payload of one packet handed to the egress: more than mss with TSO
-};
-
-std::uint16_t offered_window(Tcb& t, const Core& core) {
-  const std::uint32_t window = window_to_offer(t, core);
-  // Rounded up where rounding down would take back what was offered.
-  const std::uint32_t unit = 1u << t.rcv_scale;
-  std::uint32_t field = window >> t.rcv_scale;
-  if ((field << t.rcv_scale) < t.window()) field = (t.window() + unit - 1) >> t.rcv_scale;
-  field = std::min(field, 65535u);
-  t.rcv_edge = later(t.rcv_edge, t.rcv_nxt + (field << t.rcv_scale));
-  return static_cast<std::uint16_t>(field);
-}
-
-void add_sacks(Tcb& t, const Core& core, Header& h) {
-  const unsigned limit = t.timestamps ? 3 : 4;
-  unsigned count = 0;
-  if (t.dsack_due) h.sack[count++] = {t.dsack_begin, t.dsack_end};
-  t.dsack_due = false;
-  std::array<Range, 4> ranges;
-  const unsigned found = t.reassembly.report(core.holes, limit - count, ranges);
-  for (unsigned i = 0; i < found; ++i) h.sack[count++] = ranges[i];
-  h.sack_count = static_cast<std::uint8_t>(count);
-}
-
-Header header_of(Tcb& t, const Core& core, Seq seq, std::uint8_t flags, Nanos now) {
-  Header h;
-  h.seq = seq;
-  h.ack = t.rcv_nxt;
-  h.flags = flags | flag_ack;
-  h.window = offered_window(t, core);
-  h.has_timestamps = t.timestamps;
-  h.ts_value = t.timestamps ? t.ts_now(now) : 0;
-  h.ts_echo = t.ts_recent;
-  return h;
-}
-
-// Every segment that carries an ACK settles what was owed.
-void acknowledged(Tcb& t) {
-  t.last_ack_sent = t.rcv_nxt;
-  t.unacked_bytes = 0;
-  t.acks_due = 0;
-  t.ack_at = Nanos::never();
-}
-
-bool send(Sender& s, const Header& h, Seq begin, std::uint32_t& size) {
-  Packet packet = make_segment(s.core, s.t.key, h, s.path, &s.t.queue, begin, size, s.mss);
-  if (!packet) return false;
-  s.egress.send(std::move(packet), s.t.key.local, s.t.key.remote, s.t.path, s.now);
-  return true;
-}
 
 bool send_handshake(Sender& s) {
   Tcb& t = s.t;
@@ -83,6 +27,9 @@ bool send_handshake(Sender& s) {
   h.ts_value = t.ts_now(s.now);
   h.has_window_scale = t.rcv_scale > 0 || (!reply && c.window_scaling);
   h.window_scale = t.rcv_scale;
+  // ECN is asked for once: a SYN that is lost may have been lost for asking (RFC 3168 6.1.1.1).
+  if (!reply) t.ecn = c.ecn == Ecn::ask && t.back_off == 0;
+  if (t.ecn) h.flags |= reply ? flag_ece : flag_ece | flag_cwr;
   if (reply) {
     h.flags |= flag_ack;
     h.ack = t.rcv_nxt;
@@ -94,36 +41,6 @@ bool send_handshake(Sender& s) {
   if (t.back_off == 0) t.progress_at = s.now;
   t.timer = Timer::retransmit;
   t.timer_at = s.now + t.rto(c);
-  return true;
-}
-
-bool send_ack(Sender& s, Seq seq) {
-  Header h = header_of(s.t, s.core, seq, 0, s.now);
-  if (s.t.sack && (!s.t.reassembly.empty() || s.t.dsack_due)) add_sacks(s.t, s.core, h);
-  std::uint32_t none = 0;
-  return send(s, h, seq, none);
-}
-
-// One record again, or the first part of it that fits a packet.
-bool retransmit(Sender& s, std::uint32_t index, std::uint32_t& sent) {
-  Tcb& t = s.t;
-  const Record& record = s.core.records[index];
-  const Seq begin = record.begin, data_end = earlier(record.end, t.queue.end());
-  std::uint32_t size = std::min(static_cast<std::uint32_t>(data_end - begin), s.chunk);
-  bool fin = begin + size < record.end && begin + size == t.queue.end() && t.fin_queued;
-  const std::uint32_t asked = size;
-  const Header h =
-      header_of(t, s.core, begin, static_cast<std::uint8_t>((fin ? flag_fin : 0) | (size ? flag_psh : 0)), s.now);
-  if (!send(s, h, begin, size)) return false;
-  fin = fin && size == asked;
-  sent = size + (fin ? 1 : 0);
-  // When no record is free for the part that did not go, the whole counts as sent: a later loss brings the rest back.
-  if (begin + sent < record.end) t.board.split(s.core.records, index, begin + sent);
-  t.board.resent(s.core.records, index, s.now);
-  acknowledged(t);
-  ++t.retransmits;
-  s.core.counters.add(Counter::tcp_retransmitted_segments);
-  if (t.retransmit_ts == 0) t.retransmit_ts = t.ts_now(s.now) | (t.ts_now(s.now) == 0 ? 1 : 0);
   return true;
 }
 
@@ -153,16 +70,26 @@ std::uint32_t allowance(Sender& s, bool& fin, bool& blocked_by_window) {
     if (size == 0) return 0;
   }
   const std::uint32_t flying = t.board.in_flight(), cwnd = t.congestion.cwnd();
-  const std::uint32_t extra =
-      t.sack ? 0 : std::min<std::uint32_t>(t.dup_acks, 2) * s.mss;  // limited transmit (RFC 3042)
-  const std::uint32_t left = cwnd + extra > flying ? cwnd + extra - flying : 0;
-  if (size > left) {
-    t.cwnd_limited = true;
+  const std::uint32_t left = cwnd > flying ? cwnd - flying : 0;
+  if (size && t.board.segments_of(size) > left) {  // a FIN alone does not wait
     fin = false;
-    size = left >= s.mss ? left - left % s.mss : 0;
-    if (size == 0 && flying == 0) size = std::min({unsent, s.mss});
+    size = std::min(size, left * s.mss);
+  }
+  if (t.cwr_due && size > s.mss) {  // CWR is for one segment: a port that cuts would repeat it
+    size = s.mss;
+    fin = false;
   }
   return size;
+}
+
+// Before the first segment after silence.
+void begin_flight(Sender& s) {
+  Tcb& t = s.t;
+  t.progress_at = s.now;  // the user timeout counts from here
+  const auto ms = static_cast<std::uint32_t>(s.now.millis()), idle = ms - t.last_sent_ms;
+  const auto rto = static_cast<std::uint32_t>(t.rto(s.core.config).millis());
+  t.congestion.resumed(idle, ms);
+  if (s.core.config.idle_restart && idle > rto) t.congestion.restart_after_idle(idle, rto, ms);
 }
 
 // False: no buffer or record.
@@ -172,22 +99,35 @@ bool send_new(Sender& s, std::uint32_t size, bool fin) {
     s.core.counters.add(Counter::tcp_no_records);
     return false;
   }
-  const bool last = t.snd_nxt + size == t.queue.end();
-  const Header h = header_of(t, s.core, t.snd_nxt,
-                             static_cast<std::uint8_t>((last && size ? flag_psh : 0) | (fin ? flag_fin : 0)), s.now);
-  if (t.board.empty()) {
-    t.progress_at = s.now;  // the user timeout counts from here
-    const Nanos idle = s.now - t.heard_at;
-    if (t.rtt.known() && idle > t.rto(s.core.config)) t.congestion.restart_after_idle();
+  const bool last = t.snd_nxt + size == t.queue.end() && size;
+  Header h = header_of(s, t.snd_nxt, static_cast<std::uint8_t>((last ? flag_psh : 0) | (fin ? flag_fin : 0)));
+  if (t.ecn && size) {  // RFC 3168 6.1: on new data only
+    h.ecn = EcnField::ect0;
+    if (t.cwr_due) h.flags |= flag_cwr;
+    t.cwr_due = false;
   }
   const std::uint32_t asked = size;
   if (!send(s, h, t.snd_nxt, size)) return false;
   fin = fin && size == asked;
-  const std::uint32_t length = size + fin;
-  CHECK(t.board.sent(s.core.records, t.snd_nxt, t.snd_nxt + length, s.now));
+  const std::uint32_t length = size + fin, segments = t.board.segments_of(size);
+  const bool first = t.board.empty();
+  const auto marks =
+      static_cast<std::uint8_t>((last && size == asked ? is_push : 0) | (t.rate.app_limited ? is_app_limited : 0));
+  CHECK(t.board.sent(s.core.records, t.snd_nxt, t.snd_nxt + length, segments, marks, rate_mark(t, s.now),
+                     stamp_of(s.now)));
   t.snd_nxt += length;
   t.force_send = false;
-  acknowledged(t);
+  acknowledged(s);
+  if (first || t.timer == Timer::probe) restart_timeout(t, s.core, s.now, t.timer == Timer::probe);
+  if (size) {
+    const auto ms = static_cast<std::uint32_t>(s.now.millis());
+    t.last_sent_ms = ms;
+    // An answer soon after what it answers: from now on ACKs wait for answers.
+    if (t.last_received_ms && ms - t.last_received_ms < static_cast<std::uint32_t>(s.core.config.delayed_ack.millis()))
+      t.quick_acks_off = true;
+    pace(t, s.core.config, length, s.now);
+  }
+  if (reducing(t)) t.congestion.reduction_sent(segments);
   if (fin) {
     if (t.state == State::established) t.state = State::fin_wait_1;
     else if (t.state == State::close_wait) t.state = State::last_ack;
@@ -195,91 +135,114 @@ bool send_new(Sender& s, std::uint32_t size, bool fin) {
   return true;
 }
 
-// One segment larger than the path is known to take (RFC 4821 7.4), when there is time for it.
-void send_mtu_probe(Sender& s, bool& starved) {
+// One segment larger than the path is known to take (RFC 4821 7.4), when there is time for it. False: no buffer.
+bool send_mtu_probe(Sender& s) {
   Tcb& t = s.t;
   std::uint32_t link = s.path.mtu - ip_header_size(t.key) - 20;
   if (!s.path.gather) link = std::min<std::uint32_t>(link, buffer_data_size);
   const std::uint16_t size = mtu_probe_size(t, s.core, link, s.now);
-  if (size == 0) return;
+  if (size == 0) return true;
   const std::uint32_t mss = std::exchange(s.mss, size);
-  starved = !send_new(s, size, false);
+  const bool sent = send_new(s, size, false);
   s.mss = mss;
-  if (!starved) mtu_probe_sent(t, s.core, size);
+  if (sent) mtu_probe_sent(t, s.core, size);
+  return sent;
 }
 
-// TLP (RFC 8985 7.3): new data when there is some, else the last record again. True when something was sent.
-bool send_tail_probe(Sender& s, bool& starved) {
+// TLP (RFC 8985 7.3): new data when there is some, whatever the congestion window says, else the last record again.
+// False: buffers ran out.
+bool send_tail_probe(Sender& s) {
   Tcb& t = s.t;
-  t.tail_probe_due = false;
-  if (t.board.empty() || t.mode != Mode::open) return false;
+  if (t.board.empty() || t.mode == Mode::recovery || t.mode == Mode::loss) {
+    t.tail_probe_due = false;
+    return true;
+  }
   const std::uint32_t unsent = std::min(t.unsent(), s.mss);
-  const bool window = unsent && t.snd_una + t.snd_wnd >= t.snd_nxt + unsent;
-  std::uint32_t sent = 0;
-  if (window) {
-    starved = !send_new(s, unsent, false);
+  if (unsent && t.snd_una + t.snd_wnd >= t.snd_nxt + unsent) {
+    if (!send_new(s, unsent, t.fin_queued && unsent == t.unsent())) return false;
     t.tail_probe_old = false;
   } else {
     std::uint32_t last = t.board.tail();
     const Record& record = s.core.records[last];
-    if (static_cast<std::uint32_t>(record.end - record.begin) > s.mss) {
-      if (!t.board.split(s.core.records, last, record.end - s.mss)) return false;
+    if (record.segments > 1 && record.size() > s.mss) {
+      const std::uint32_t rest = record.size() % s.mss ? record.size() % s.mss : s.mss;
+      if (!t.board.split(s.core.records, last, record.end - rest)) return false;
       last = t.board.tail();
     }
-    starved = !retransmit(s, last, sent);
+    const Sent sent = retransmit(s, last, 1, false);
+    if (sent == Sent::starved) return false;
     t.tail_probe_old = true;
+    if (sent == Sent::no_window) {
+      t.tail_probe_due = false;
+      return true;
+    }
   }
-  if (starved) return false;
+  t.tail_probe_due = false;
   t.tail_probe_out = true;
   t.tail_probe_end = t.snd_nxt;
   s.core.counters.add(Counter::tcp_tail_probes);
+  restart_timeout(t, s.core, s.now, false);
   return true;
 }
 
-// Lost ranges first, then new data, while the congestion window has room. False: buffers or budget ran out.
-bool send_data(Sender& s, unsigned& budget) {
+// New data and the FIN. False: buffers or budget ran out.
+bool send_unsent(Sender& s, unsigned& budget, bool& by_window) {
   Tcb& t = s.t;
-  bool sent_new = false, starved = false, by_window = false;
-  const bool was_empty = t.board.empty();
-  if (t.tail_probe_due) send_tail_probe(s, starved);
-  if (t.search_mss) [[unlikely]]
-    send_mtu_probe(s, starved);
-  t.cwnd_limited = false;
-  while (!starved && budget > 0) {
-    if (const std::uint32_t lost = t.board.first_lost(s.core.records); lost != no_slot) {
-      if (t.board.in_flight() > 0 && t.board.in_flight() + s.mss > t.congestion.cwnd()) {
-        t.cwnd_limited = true;
-        break;
-      }
-      std::uint32_t sent = 0;
-      if (!retransmit(s, lost, sent)) {
-        starved = true;
-        break;
-      }
-      if (t.mode == Mode::recovery) t.congestion.prr_sent(sent);
-      --budget;
-      continue;
-    }
-    bool fin = false;
-    if (t.unsent() == 0 && !(t.fin_queued && !t.fin_sent())) break;
-    const std::uint32_t size = allowance(s, fin, by_window);
-    if (size == 0 && !fin) break;
-    if (!send_new(s, size, fin)) {
-      starved = true;
+  bool any = false, more = false;
+  const bool tried = t.unsent() > 0;
+  while (t.unsent() > 0 || (t.fin_queued && !t.fin_sent())) {
+    if (budget == 0) {
+      more = true;
       break;
     }
-    if (t.mode == Mode::recovery) t.congestion.prr_sent(size);
-    sent_new = true;
+    if (held_by_pace(t, s.core.config, s.now)) break;
+    bool fin = false;
+    const std::uint32_t size = allowance(s, fin, by_window);
+    if (size == 0 && !fin) break;
+    if (t.board.empty()) begin_flight(s);
+    if (!send_new(s, size, fin)) {
+      more = true;
+      break;
+    }
+    any = true;
     --budget;
   }
-  if (sent_new && (was_empty || t.timer == Timer::probe)) set_retransmit_timer(t, s.core, s.now);
-  if (!t.board.empty() && t.timer == Timer::none) set_retransmit_timer(t, s.core, s.now);
+  const bool limited = t.board.in_flight() >= t.congestion.cwnd();
+  if (tried && (any || limited)) {
+    const Config& c = s.core.config;
+    const std::int64_t idle = c.idle_restart ? t.rto(c).millis() : 0;
+    t.congestion.sent(t.board.out(), limited, t.snd_una, t.snd_nxt, static_cast<std::uint32_t>(idle),
+                      t.mode == Mode::open, static_cast<std::uint32_t>(s.now.millis()));
+  }
+  if (any) schedule_probe(t, s.core, s.now, false);
+  return !more;
+}
+
+// What is lost first, then new data, while the congestion window has room. False: buffers or budget ran out.
+bool send_data(Sender& s, unsigned& budget) {
+  Tcb& t = s.t;
+  bool by_window = false;
+  if (t.tail_probe_due && !send_tail_probe(s)) return false;
+  if (t.search_mss && !send_mtu_probe(s)) [[unlikely]]
+    return false;
+  bool all = true;
+  if (t.resend == Resend::fresh) {  // F-RTO, step 2.b
+    all = send_unsent(s, budget, by_window);
+    if (!all) return false;
+    if (t.snd_nxt == t.recovery_point && !t.paced) t.frto = false;
+    if (!t.paced) t.resend = t.frto ? Resend::none : Resend::lost;
+  }
+  if (t.resend == Resend::lost && !send_lost(s, budget)) return false;
+  if (t.resend == Resend::none) all = send_unsent(s, budget, by_window);
   if (by_window && t.board.empty() && t.timer != Timer::persist) {
     t.timer = Timer::persist;
     t.timer_at = s.now + t.rto(s.core.config);
     t.progress_at = s.now;
   }
-  return !starved && (budget > 0 || !wants_output(t));
+  // Nothing more to send while the window has room: rates measured from here on are the application's.
+  if (t.unsent() == 0 && t.board.in_flight() < t.congestion.cwnd() && t.board.lost() <= t.board.again())
+    t.rate.app_limited = std::max(t.rate.delivered + t.board.in_flight(), 1u);
+  return all;
 }
 
 }  // namespace
@@ -295,29 +258,35 @@ bool output(Tcb& t, Core& core, Egress& egress, Nanos now, unsigned& budget) {
     s.path.mtu = static_cast<std::uint16_t>(t.key.local.is_v4() ? 576 : 1280);
   s.mss = std::min<std::uint32_t>(t.mss, s.path.mtu - ip_size - 20) - options;
   if (!s.path.gather) s.mss = std::min<std::uint32_t>(s.mss, buffer_data_size);
-  const std::uint32_t whole = (ip_packet_max - ip_size - 20 - options) / s.mss;
+  t.segment_size = static_cast<std::uint16_t>(s.mss);
+  t.board.set_mss(s.mss);
+  choose_sacks(s);
+  if (s.sack_count) s.mss -= std::min(4u + 8u * s.sack_count, s.mss - 8);
+  const std::uint32_t whole = (ip_packet_max - ip_size - 60) / s.mss;
   s.chunk = s.path.tso && s.path.gather ? s.mss * std::max(whole, 1u) : s.mss;
+  if (paces(t, core.config)) {
+    const auto tick = static_cast<std::uint32_t>(std::min<std::uint64_t>(pacing_rate(t) / 1000, s.chunk));
+    s.chunk = std::max(tick - tick % s.mss, std::min(s.chunk, 2 * s.mss));
+  }
   if (t.handshake_due && !send_handshake(s)) return true;
   if (t.state < State::established) {
     // A simultaneous open answers the peer's SYN-ACK; everything else waits for the handshake.
-    if (t.acks_due && t.state == State::syn_received && send_ack(s, t.snd_nxt)) acknowledged(t);
+    if (t.acks_due && t.state == State::syn_received && send_ack(s, t.snd_nxt)) acknowledged(s);
     t.acks_due = 0;
     return false;
   }
 
+  t.paced = false;
   if (t.probe_due) {
     // An old sequence number without data: whoever gets it must answer (RFC 9293 3.8.4, as Linux).
     t.probe_due = !send_ack(s, t.snd_una - 1);
   }
-  const bool report = t.sack && (!t.reassembly.empty() || t.dsack_due) && t.acks_due;
-  if (report && send_ack(s, t.snd_nxt)) acknowledged(t);  // SACK blocks go alone: data segments carry none
   const bool more = !send_data(s, budget);
   while (t.acks_due && send_ack(s, t.snd_nxt)) {
     const std::uint8_t left = t.acks_due - 1;
-    acknowledged(t);
+    acknowledged(s);
     t.acks_due = left;
   }
-  if (t.unsent() == 0 && t.board.empty()) t.cwnd_limited = false;
   return more || t.acks_due;
 }
 

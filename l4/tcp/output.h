@@ -9,8 +9,9 @@ namespace sluice::tcp {
 
 // Whether an output() has anything to do for this connection.
 inline bool wants_output(const Tcb& t) {
-  return t.acks_due || t.handshake_due || t.probe_due || t.tail_probe_due || t.board.lost() ||
-         (t.state >= State::established && (t.unsent() || (t.fin_queued && !t.fin_sent())));
+  return t.acks_due || t.handshake_due || t.probe_due || t.tail_probe_due ||
+         (!t.paced && (t.resend != Resend::none ||
+                       (t.state >= State::established && (t.unsent() || (t.fin_queued && !t.fin_sent())))));
 }
 // Sends at most `budget` segments and takes them from it. True when more could be sent at once: budget or buffers ran
 // out.

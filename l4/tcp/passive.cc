@@ -67,6 +67,8 @@ void Stack::Machine::input_listen(const Key& key, std::uint64_t key_hash, const 
   h.timestamps = core.config.timestamps && s.options.has_timestamps;
   h.ts_recent = s.options.ts_value;
   h.sack = core.config.sack && s.options.sack_permitted;
+  // RFC 3168 6.1.1: ECE and CWR ask for it. A SYN that is itself marked capable is none of that RFC's.
+  h.ecn = core.config.ecn != Ecn::off && s.has(flag_ece) && s.has(flag_cwr) && s.ecn == EcnField::not_capable;
   h.scaled = core.config.window_scaling && s.options.has_window_scale;
   h.snd_scale = s.options.window_scale;
   h.settings = listeners.settings(*listener);
@@ -109,7 +111,7 @@ Reply Stack::Machine::syn_ack(const Handshake& h, Nanos now) const {
   Reply r{h.key, {}};
   r.header.seq = h.iss;
   r.header.ack = h.irs + 1;
-  r.header.flags = flag_syn | flag_ack;
+  r.header.flags = static_cast<std::uint8_t>(flag_syn | flag_ack | (h.ecn ? flag_ece : 0));
   r.header.window = syn_window(core.settings[h.settings]);
   r.header.has_mss = true;
   r.header.mss = core.settings[h.settings].mss_max;
@@ -220,6 +222,8 @@ void Stack::Machine::accept(const Handshake& entry, std::uint64_t key_hash, std:
   t->last_ack_sent = t->rcv_nxt;
   t->ts_offset = entry.ts_offset;
   t->rcv_scale = entry.rcv_scale;
+  t->ecn = entry.ecn;
+  if (t->ecn) core.counters.add(Counter::tcp_ecn_connections);
   Options options;
   options.has_mss = true;
   options.mss = entry.mss;

@@ -5,6 +5,7 @@
 
 #include "l4/tcp/emit.h"
 #include "l4/tcp/engine.h"
+#include "l4/tcp/recovery.h"
 
 namespace sluice::tcp {
 
@@ -38,10 +39,11 @@ void search_on(Tcb& t, const Core& core, Nanos now) {
 
 // Without a retransmission timeout nobody else would send them again: they are gone.
 void send_too_large_again(Tcb& t, Core& core) {
-  const std::uint32_t largest = t.mss - timestamp_size(t);
+  const std::uint32_t before = t.board.lost_ever();
   for (std::uint32_t i = t.board.head(); i != no_slot; i = core.records[i].next)
-    if (static_cast<std::uint32_t>(core.records[i].end - core.records[i].begin) > largest)
-      t.board.mark_lost(core.records, i);
+    if (core.records[i].size() > t.segment_size) t.board.mark_lost(core.records, i);
+  if (t.board.lost_ever() == before) return;
+  repair_without_reduction(t);
 }
 
 }  // namespace
@@ -93,7 +95,8 @@ void sync_mss(Tcb& t, const Core& core, Nanos now) {
   t.pmtu_version = core.path_mtus.version();
   const std::uint16_t full = full_mss(t, core, now);
   t.mss = std::max<std::uint16_t>(t.search_mss ? std::min(t.search_mss, full) : full, 48);
-  t.congestion.set_mss(t.mss);
+  t.segment_size = static_cast<std::uint16_t>(std::max(t.mss - timestamp_size(t), 8));
+  t.board.set_mss(t.segment_size);
 }
 
 bool path_mtu_told(Tcb& t, Core& core, std::uint16_t mtu, Nanos now) {
@@ -130,7 +133,7 @@ std::uint16_t mtu_probe_size(const Tcb& t, const Core& core, std::uint32_t link_
   const auto size =
       static_cast<std::uint16_t>((t.search_high ? std::min<std::uint32_t>(middle, full) : full) - timestamp_size(t));
   // It must not be alone: what follows shows that it is missing (RFC 4821 7.4).
-  if (t.unsent() < size + 4u * t.mss || t.board.in_flight() + size > t.congestion.cwnd()) return 0;
+  if (t.unsent() < size + 4u * t.mss || t.board.in_flight() + 2 > t.congestion.cwnd()) return 0;
   if ((t.snd_una + t.snd_wnd) - t.snd_nxt < static_cast<std::int32_t>(size + 4u * t.mss)) return 0;
   return size;
 }
@@ -158,8 +161,7 @@ bool mtu_probe_lost(Tcb& t, Core& core, Nanos now) {
   const std::uint32_t first = t.board.first_lost(core.records);
   if (first == no_slot) return false;
   const Record& record = core.records[first];
-  if (record.end != t.mtu_probe_end || t.board.lost() != static_cast<std::uint32_t>(record.end - record.begin))
-    return false;
+  if (record.end != t.mtu_probe_end || t.board.lost() != record.segments) return false;
   mtu_probe_failed(t, core, now);
   return true;
 }

@@ -1,34 +1,26 @@
 #include "l4/tcp/scoreboard.h"
 
+#include <algorithm>
+
 namespace sluice::tcp {
 
-namespace {
-
-// RACK_sent_after (RFC 8985 6.2): by time, then by sequence number.
-bool sent_after(Nanos a, Seq a_end, Nanos b, Seq b_end) { return a > b || (a == b && a_end > b_end); }
-
-}  // namespace
-
-void Scoreboard::count(const Record& record, int sign) {
-  const std::uint32_t size = static_cast<std::uint32_t>(record.end - record.begin);
-  std::uint32_t& sum = record.fate == Fate::in_flight ? in_flight_ : record.fate == Fate::lost ? lost_ : sacked_;
-  sum += sign > 0 ? size : 0 - size;
+void Scoreboard::count(const Record& record, std::uint32_t segments, int sign) {
+  const std::uint32_t n = sign > 0 ? segments : 0 - segments;
+  out_ += n;
+  if (record.is(is_sacked)) sacked_ += n;
+  if (record.is(is_lost)) lost_ += n;
+  if (record.is(is_again)) again_ += n;
 }
 
-void Scoreboard::set_fate(Record& record, Fate fate) {
-  count(record, -1);
-  record.fate = fate;
-  count(record, +1);
-}
-
-bool Scoreboard::sent(Records& records, Seq begin, Seq end, Nanos now) {
+bool Scoreboard::sent(Records& records, Seq begin, Seq end, std::uint32_t segments, std::uint8_t marks,
+                      const RateMark& rate, std::uint32_t now) {
   const std::uint32_t index = records.take();
   if (index == no_slot) return false;
-  records[index] = {begin, end, now, no_slot, Fate::in_flight, false};
-  count(records[index], +1);
+  records[index] = {begin, end, now, no_slot, rate, static_cast<std::uint16_t>(std::min(segments, 65535u)), marks};
+  out_ += records[index].segments;
   if (head_ == no_slot) {
     head_ = index;
-    fack = begin;
+    fack_ = begin;
   } else {
     records[tail_].next = index;
   }
@@ -36,67 +28,91 @@ bool Scoreboard::sent(Records& records, Seq begin, Seq end, Nanos now) {
   return true;
 }
 
-void Scoreboard::resent(Records& records, std::uint32_t index, Nanos now) {
+void Scoreboard::resent(Records& records, std::uint32_t index, const RateMark& rate, std::uint32_t now, bool counts) {
   Record& record = records[index];
-  set_fate(record, Fate::in_flight);
   record.sent = now;
-  record.retransmitted = true;
+  record.rate = rate;
+  if (counts && !record.is(is_again)) {
+    record.marks |= is_again;
+    again_ += record.segments;
+  }
+  record.marks |= is_resent;
 }
 
 bool Scoreboard::split(Records& records, std::uint32_t index, Seq at) {
   const std::uint32_t rest = records.take();
   if (rest == no_slot) return false;
-  records[rest] = records[index];
-  records[rest].begin = at;
-  records[index].end = at;
-  records[index].next = rest;
+  Record &first = records[index], &second = records[rest];
+  count(first, first.segments, -1);
+  second = first;
+  second.begin = first.end = at;
+  first.marks &= static_cast<std::uint8_t>(~is_push);
+  first.segments = static_cast<std::uint16_t>(segments_of(first.size()));
+  second.segments = static_cast<std::uint16_t>(segments_of(second.size()));
+  count(first, first.segments, +1);
+  count(second, second.segments, +1);
+  first.next = rest;
   if (tail_ == index) tail_ = rest;
   return true;
 }
 
-void Scoreboard::deliver(Record& record, Delivered& delivered) {
-  delivered.bytes += static_cast<std::uint32_t>(record.end - record.begin);
-  if (!delivered.any || sent_after(record.sent, record.end, delivered.latest_sent, delivered.latest_end)) {
-    delivered.any = true;
-    delivered.latest_sent = record.sent;
-    delivered.latest_end = record.end;
-    delivered.latest_retransmitted = record.retransmitted;
-  }
-  if (!record.retransmitted) {
-    if (!delivered.has_rtt || record.sent > delivered.sent_once) delivered.sent_once = record.sent;
-    delivered.has_rtt = true;
-    if (record.end < fack) delivered.reordered = true;  // RFC 8985 6.2 step 3
-  }
-  fack = later(fack, record.end);
+void Scoreboard::deliver(const Record& record, News& news, Rack& rack) {
+  // A retransmission whose ACK echoes an older timestamp was not what arrived (RFC 8985 6.2 step 2).
+  if (record.is(is_resent) && news.has_echo && since(news.echo_sent, record.sent) < 0) return;
+  rack.advance(record.sent, record.end, record.is(is_resent), news.rtt_min, news.now);
 }
 
-void Scoreboard::acknowledge(Records& records, Seq una, Delivered& delivered) {
+void Scoreboard::acknowledge(Records& records, Seq una, News& news, Rack& rack, Rate& rate) {
   while (head_ != no_slot && records[head_].begin < una) {
     Record& record = records[head_];
-    if (record.end > una) {
-      // A part of it: that part counts as delivered, the rest stays as it is.
-      Record part = record;
-      part.end = una;
-      if (part.fate != Fate::sacked) deliver(part, delivered);
-      count(part, -1);
-      record.begin = una;
-      return;
+    const bool whole = record.end <= una;
+    std::uint32_t n = record.segments;
+    if (!whole) {
+      n -= std::min(n, segments_of(static_cast<std::uint32_t>(record.end - una)));
+      if (n == 0) {  // less than a segment of it
+        record.begin = una;
+        break;
+      }
     }
-    if (record.fate != Fate::sacked) deliver(record, delivered);
-    count(record, -1);
+    if (record.is(is_resent)) {
+      news.resent_acked = true;
+    } else if (!record.is(is_sacked)) {
+      if (!news.has_sent) news.first_sent = record.sent;
+      news.last_sent = record.sent;
+      news.has_sent = true;
+      news.reordered_from = earlier(news.reordered_from, record.begin);
+      if (record.end <= news.recovery_point) news.original_acked = true;
+    }
+    if (!record.is(is_sacked)) {
+      if (news.sack) {
+        news.delivered += n;
+        deliver(record, news, rack);
+      }
+      rate.on_delivered(record.rate, record.sent, record.end, record.is(is_app_limited), news.rate);
+    }
+    count(record, n, -1);
+    news.acknowledged += n;
+    news.data_acked = true;
+    if (!whole) {
+      record.begin = una;
+      record.segments = static_cast<std::uint16_t>(record.segments - n);
+      break;
+    }
     const std::uint32_t next = record.next;
     records.give(head_);
     head_ = next;
   }
   if (head_ == no_slot) tail_ = no_slot;
+  else if (records[head_].is(is_sacked)) news.reneged = true;
 }
 
-void Scoreboard::sack(Records& records, Range range, Delivered& delivered) {
+// Whole: the walk, the cut at both ends and the merging belong together.
+void Scoreboard::sack(Records& records, Range range, News& news, Rack& rack, Rate& rate) {
   std::uint32_t previous = no_slot;
   for (std::uint32_t index = head_; index != no_slot; index = records[index].next) {
     Record* record = &records[index];
     if (record->begin >= range.end) break;
-    if (record->end > range.begin && record->fate != Fate::sacked) {
+    if (record->end > range.begin && !record->is(is_sacked)) {
       if (record->begin < range.begin) {
         if (!split(records, index, range.begin)) break;
         previous = index;
@@ -104,15 +120,36 @@ void Scoreboard::sack(Records& records, Range range, Delivered& delivered) {
         record = &records[index];
       }
       if (record->end > range.end && !split(records, index, range.end)) break;
-      deliver(*record, delivered);
-      delivered.sacked += static_cast<std::uint32_t>(record->end - record->begin);
-      set_fate(*record, Fate::sacked);
+      deliver(*record, news, rack);
+      rate.on_delivered(record->rate, record->sent, record->end, record->is(is_app_limited), news.rate);
+      count(*record, record->segments, -1);
+      if (record->is(is_again)) {
+        if (record->is(is_lost)) record->marks &= static_cast<std::uint8_t>(~(is_lost | is_again));
+      } else {
+        if (!record->is(is_resent)) {
+          // Sent once and below what was sacked before: reordering.
+          if (sacked_ && record->begin < fack_) news.reordered_from = earlier(news.reordered_from, record->begin);
+          if (record->end <= news.recovery_point) news.original_acked = true;
+          if (!news.has_sack_sent) news.first_sack_sent = record->sent;
+          news.last_sack_sent = record->sent;
+          news.has_sack_sent = true;
+        }
+        record->marks &= static_cast<std::uint8_t>(~is_lost);
+      }
+      record->marks |= is_sacked;
+      fack_ = sacked_ ? later(fack_, record->end) : record->end;
+      count(*record, record->segments, +1);
+      news.delivered += record->segments;
+      news.data_sacked = true;
     }
     // Sacked neighbours merge.
-    if (record->fate == Fate::sacked && previous != no_slot && records[previous].fate == Fate::sacked) {
+    if (previous != no_slot && record->is(is_sacked) && records[previous].is(is_sacked) && !record->is(is_again) &&
+        !records[previous].is(is_again) && records[previous].segments + record->segments <= 65535) {
       Record& before = records[previous];
       before.end = record->end;
       before.next = record->next;
+      before.segments = static_cast<std::uint16_t>(before.segments + record->segments);
+      before.marks |= record->marks;
       if (tail_ == index) tail_ = previous;
       records.give(index);
       index = previous;
@@ -121,50 +158,68 @@ void Scoreboard::sack(Records& records, Range range, Delivered& delivered) {
   }
 }
 
+void Scoreboard::duplicated(Records& records, Range range) {
+  for (std::uint32_t i = head_; i != no_slot && records[i].begin < range.end; i = records[i].next) {
+    Record& record = records[i];
+    if (record.begin < range.begin || record.end > range.end || !record.is(is_again)) continue;
+    again_ -= record.segments;  // both copies arrived
+    record.marks &= static_cast<std::uint8_t>(~is_again);
+  }
+}
+
 void Scoreboard::forget_sacks(Records& records) {
   for (std::uint32_t i = head_; i != no_slot; i = records[i].next)
-    if (records[i].fate == Fate::sacked) set_fate(records[i], Fate::lost);
+    records[i].marks &= static_cast<std::uint8_t>(~is_sacked);
+  sacked_ = 0;
 }
 
 void Scoreboard::mark_lost(Records& records, std::uint32_t index) {
-  if (records[index].fate == Fate::in_flight) set_fate(records[index], Fate::lost);
+  Record& record = records[index];
+  if (record.is(is_sacked)) return;
+  if (record.is(is_lost) && !record.is(is_again)) return;
+  if (record.is(is_again)) {  // what was sent again is lost again
+    record.marks &= static_cast<std::uint8_t>(~is_again);
+    again_ -= record.segments;
+  }
+  if (!record.is(is_lost)) {
+    record.marks |= is_lost;
+    lost_ += record.segments;
+  }
+  lost_ever_ += record.segments;
 }
 
-void Scoreboard::mark_all_lost(Records& records) {
-  for (std::uint32_t i = head_; i != no_slot; i = records[i].next) mark_lost(records, i);
+void Scoreboard::mark_timed_out(Records& records, bool sack, std::uint32_t rtt, std::uint32_t now) {
+  for (std::uint32_t i = head_; i != no_slot; i = records[i].next)
+    if (i == head_ || !sack || since(now, records[i].sent) >= static_cast<std::int32_t>(rtt)) mark_lost(records, i);
 }
 
 void Scoreboard::unmark_lost(Records& records) {
   for (std::uint32_t i = head_; i != no_slot; i = records[i].next)
-    if (records[i].fate == Fate::lost) set_fate(records[i], Fate::in_flight);
+    records[i].marks &= static_cast<std::uint8_t>(~is_lost);
+  lost_ = 0;
 }
 
-Nanos Scoreboard::detect_losses(Records& records, Nanos rack_sent, Seq rack_end, Nanos rtt, Nanos reordering_window,
-                                Nanos now, std::uint32_t& newly_lost) {
-  Nanos wait = Nanos::never();
+std::uint32_t Scoreboard::detect_losses(Records& records, const Rack& rack, std::uint32_t window, std::uint32_t now) {
+  std::int32_t wait = 0;
   for (std::uint32_t i = head_; i != no_slot; i = records[i].next) {
-    Record& record = records[i];
-    if (record.fate != Fate::in_flight) continue;
-    if (!sent_after(rack_sent, rack_end, record.sent, record.end)) {
+    const Record& record = records[i];
+    if (record.is(is_sacked) || (record.is(is_lost) && !record.is(is_again))) continue;
+    if (!sent_after(rack.sent, rack.end, record.sent, record.end)) {
       // Originals stand in the order of their times: behind one that is too young, all are.
-      if (!record.retransmitted) break;
+      if (!record.is(is_resent)) break;
       continue;
     }
-    const Nanos due = record.sent + rtt + reordering_window;
-    if (due <= now) {
-      newly_lost += static_cast<std::uint32_t>(record.end - record.begin);
-      set_fate(record, Fate::lost);
-    } else if (due < wait) {
-      wait = due;
-    }
+    const std::int32_t left = static_cast<std::int32_t>(rack.rtt + window) - since(now, record.sent);
+    if (left <= 0) mark_lost(records, i);
+    else wait = std::max(wait, left);
   }
-  return wait;
+  return static_cast<std::uint32_t>(wait);
 }
 
 std::uint32_t Scoreboard::first_lost(const Records& records) const {
-  if (lost_ == 0) return no_slot;
+  if (lost_ <= again_) return no_slot;
   std::uint32_t i = head_;
-  while (records[i].fate != Fate::lost) i = records[i].next;
+  while (i != no_slot && (records[i].marks & (is_lost | is_again | is_sacked)) != is_lost) i = records[i].next;
   return i;
 }
 
@@ -175,7 +230,7 @@ void Scoreboard::clear(Records& records) {
     head_ = next;
   }
   tail_ = no_slot;
-  in_flight_ = lost_ = sacked_ = 0;
+  out_ = sacked_ = lost_ = again_ = 0;
 }
 
 }  // namespace sluice::tcp

@@ -73,7 +73,9 @@ std::optional<Segment> parse_segment(const Packet& packet) {
   out.seq = Seq{header.seq.get()};
   out.ack = Seq{header.ack.get()};
   out.window = header.window.get();
-  out.flags = header.flags & 0x3f;
+  out.flags = header.flags;
+  const std::uint8_t* ip = frame.data() + meta.l3_offset;
+  out.ecn = static_cast<EcnField>((meta.l3 == L3::ip4 ? ip[1] : ip[1] >> 4) & 3);
   out.size = meta.payload_size;
   if (header_size == sizeof(WireTcp)) return out;
   const ByteView options = frame.subspan(meta.l4_offset + sizeof(WireTcp), header_size - sizeof(WireTcp));

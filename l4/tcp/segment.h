@@ -9,7 +9,19 @@
 
 namespace sluice::tcp {
 
-enum Flag : std::uint8_t { flag_fin = 1, flag_syn = 2, flag_rst = 4, flag_psh = 8, flag_ack = 16, flag_urg = 32 };
+enum Flag : std::uint8_t {
+  flag_fin = 1,
+  flag_syn = 2,
+  flag_rst = 4,
+  flag_psh = 8,
+  flag_ack = 16,
+  flag_urg = 32,
+  flag_ece = 64,
+  flag_cwr = 128
+};
+
+// The ECN field of the IP header (RFC 3168 5).
+enum class EcnField : std::uint8_t { not_capable = 0, ect1 = 1, ect0 = 2, marked = 3 };
 
 struct Range {
   Seq begin, end;
@@ -33,6 +45,7 @@ struct Segment {
   Seq seq, ack;
   std::uint16_t window = 0;  // as on the wire, not scaled
   std::uint8_t flags = 0;
+  EcnField ecn = EcnField::not_capable;
   std::uint32_t size = 0;  // payload bytes
   Options options;
 

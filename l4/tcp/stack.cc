@@ -19,6 +19,10 @@ std::string_view to_text(Unreachable why) {
                                                "port", "prohibited", "time-exceeded", "parameter"};
   return names[static_cast<std::size_t>(why)];
 }
+std::string_view to_text(CongestionState state) {
+  static constexpr std::string_view names[] = {"open", "disorder", "cwr", "recovery", "loss"};
+  return names[static_cast<std::size_t>(state)];
+}
 
 Stack::Stack(const Config& config, Buffers& buffers, Counters& counters, Nanos start)
     : machine_(new Machine(config, buffers, counters, start)) {}
@@ -57,7 +61,8 @@ void Stack::consumed(ConnId id, std::uint32_t bytes, Nanos now) {
 std::uint32_t Stack::send_room(ConnId id) {
   Tcb* t = machine_->find(id);
   if (!t || t->state == State::closed || t->fin_queued) return 0;
-  const std::uint32_t limit = machine_->core.send_limit(machine_->core.settings[t->settings], t->congestion.cwnd());
+  const std::uint32_t limit =
+      machine_->core.send_limit(machine_->core.settings[t->settings], t->congestion.cwnd() * t->segment_size);
   const std::uint32_t room = limit > t->queue.size() ? limit - t->queue.size() : 0;
   if (room >= limit / 4) return room;
   t->wants_room = true;

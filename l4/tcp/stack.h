@@ -1,11 +1,12 @@
-// stack.h - one worker's TCP (RFC 9293; 7323, 2018, 6675, 8985, 6298, 9438, 6928, 5961, 6528, 4987, 1191, 8201, 4821):
+// stack.h - one worker's TCP (RFC 9293; 7323, 2018, 6675, 8985, 6298, 5682, 6937, 9438, 9406, 6928, 3168, 5961, 6528,
+// 4987, 1191, 8201, 4821):
 // segments in, byte chains out. Each turn: input() every segment of the local lane, take_events() until it is empty,
 // act, output(), expire(). Nothing is sent outside output(). All memory is taken by the constructor; one owner thread;
 // time is an argument, secrets are in Config. A ConnId lives until release() and misses harmlessly afterwards: every
 // call with a stale id does nothing and returns zero, nullptr or false.
 //
 // Not here: urgent data is passed in line (no pointer), no TCP Fast Open (data on SYN is not acknowledged, the peer
-// sends it again), no ECN.
+// sends it again), no AccECN (RFC 3168's ECN only).
 #pragma once
 
 #include <expected>

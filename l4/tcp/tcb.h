@@ -10,13 +10,20 @@
 #include "l4/tcp/key.h"
 #include "l4/tcp/listening.h"
 #include "l4/tcp/moment.h"
+#include "l4/tcp/rack.h"
 #include "l4/tcp/rtt.h"
 #include "l4/tcp/send_queue.h"
 
 namespace sluice::tcp {
 
-enum class Mode : std::uint8_t { open, recovery, loss };               // loss: after a retransmission timeout
-enum class Timer : std::uint8_t { none, retransmit, probe, persist };  // what `timer_at` is for; probe is TLP's
+// Of the sender, as in Linux. disorder: something is sacked or was sent again; cwr: the window shrinks because the
+// network said so (ECN); loss: after a retransmission timeout.
+enum class Mode : std::uint8_t { open, disorder, cwr, recovery, loss };
+// What `timer_at` is for. probe is TLP's, reorder is RACK's; both stand in for the retransmission timer.
+enum class Timer : std::uint8_t { none, retransmit, probe, reorder, persist };
+// What the last ACK or timer lets go beside new data. fresh: new data first, and lost data only if there was none
+// (F-RTO).
+enum class Resend : std::uint8_t { none, lost, fresh };
 
 inline constexpr std::uint32_t first_receive_window = 65535;  // bytes, before anything is known of the path
 
@@ -43,8 +50,9 @@ struct alignas(64) Tcb {
   std::uint8_t snd_scale = 0, rcv_scale = 0;
   std::uint8_t acks_due = 0;  // ACKs to send in the next output
   std::uint8_t back_off = 0;
-  std::uint8_t dup_acks = 0;
+  std::uint8_t unanswered = 0;  // retransmission timeouts since SND.UNA moved
   Timer timer = Timer::none;
+  Resend resend = Resend::none;
 
   bool passive : 1 = false;
   bool timestamps : 1 = false;
@@ -58,7 +66,6 @@ struct alignas(64) Tcb {
   bool in_output : 1 = false;
   bool in_table : 1 = false;
   bool wants_room : 1 = false;  // send_room() said 0
-  bool cwnd_limited : 1 = false;
   bool force_send : 1 = false;  // the persist timer allows a segment that the window would hold back
   bool probe_due : 1 = false;   // a keepalive or window probe to send
   bool tail_probe_due : 1 = false;
@@ -66,7 +73,17 @@ struct alignas(64) Tcb {
   bool tail_probe_old : 1 = false;
   bool reordering_seen : 1 = false;
   bool dsack_due : 1 = false;
-  bool undo_possible : 1 = false;
+  bool undo_marked : 1 = false;        // the reduction may turn out to have been for nothing
+  bool retransmit_ts_set : 1 = false;  // retransmit_ts is that of this episode
+  bool frto : 1 = false;               // the timeout may turn out to have been for nothing (RFC 5682)
+  bool sacks_reneged : 1 = false;
+  // ECN (RFC 3168).
+  bool ecn : 1 = false;       // agreed on
+  bool cwr_due : 1 = false;   // CWR on the next new data
+  bool echo_due : 1 = false;  // ECE on everything until the peer's CWR
+  bool ect_seen : 1 = false;
+  bool paced : 1 = false;           // data waits for pace_at
+  bool quick_acks_off : 1 = false;  // the application answers: ACKs ride on its data
   bool reset_due : 1 = false;
   bool transparent : 1 = false;
   bool mtu_probe_out : 1 = false;
@@ -84,30 +101,36 @@ struct alignas(64) Tcb {
   Seq fin_seq;
 
   // Deadlines.
-  Deadline timer_at;    // see `timer`
-  Deadline reorder_at;  // RACK's
-  Deadline ack_at;      // delayed ACK
-  Deadline idle_at;     // handshake, keepalive, FIN-WAIT-2
-  Deadline armed_at;    // what the wheel has
-  Moment progress_at;   // when the peer last acknowledged something, or we had nothing to acknowledge
-  Moment heard_at;      // when the last acceptable segment came
+  Deadline timer_at;            // see `timer`
+  Deadline ack_at;              // delayed ACK
+  Deadline idle_at;             // handshake, keepalive, FIN-WAIT-2
+  Deadline pace_at;             // when `paced`
+  Deadline armed_at;            // what the wheel has
+  std::uint32_t next_send = 0;  // microseconds, not before, when pacing
+  Moment progress_at;           // when the peer last acknowledged something, or we had nothing to acknowledge
+  Moment heard_at;              // when the last acceptable segment came
 
   Congestion congestion;
   Rtt rtt;
-  Seq recovery_point, round_end, tail_probe_end;
-  // RACK (RFC 8985).
+  Rack rack;
   union {
-    Nanos rack_sent{};
+    Rate rate{};
     struct {  // once closed: what the queue held when the connection ended
       std::uint32_t unsent, unacknowledged;
     } dropped;
   };
-  Nanos rack_rtt{};
-  Seq rack_end;
-  std::uint8_t reorder_steps = 1;             // reo_wnd_mult
-  std::uint8_t keepalives = 0;                // unanswered
+  Seq recovery_point, round_end, tail_probe_end, undo_marker;
+  std::int32_t undo_resends = 0;       // of the episode, that no DSACK told of yet; 0: all were in vain; -1: none yet
+  std::uint32_t retransmit_ts = 0;     // TSval of the first retransmission of an episode (Eifel, RFC 3522)
+  std::uint32_t duplicates_told = 0;   // segments, by DSACK
+  std::uint32_t last_sent_ms = 0;      // when data was sent last
+  std::uint32_t last_received_ms = 0;  // when data came last
+  std::uint16_t reordering = 3;        // segments; the threshold of duplicates (RFC 5681, 8985)
+  std::uint16_t segment_size = 536;    // payload of a full segment, as of the last output
+  SettingsId settings = 0;             // index into Core::settings
+  std::uint8_t keepalives = 0;         // unanswered
+  std::uint8_t quick_acks = 0;         // ACKs that go at once
   Unreachable unreachable = Unreachable::no;  // what ICMP said last
-  SettingsId settings = 0;                    // index into Core::settings
   Seq dsack_begin, dsack_end;
   // Path MTU (path_mtu.cc).
   std::uint16_t peer_mss = 536, pmtu_version = 0;
@@ -115,7 +138,6 @@ struct alignas(64) Tcb {
   std::uint16_t mtu_probe_mss = 0;
   Deadline search_at;
   Seq mtu_probe_end;
-  std::uint32_t retransmit_ts = 0;  // TSval of the first retransmission of an episode (Eifel, RFC 3522)
 
   std::uint64_t bytes_acknowledged = 0, bytes_received = 0;
   std::uint32_t retransmits = 0, timeouts = 0;
@@ -132,11 +154,12 @@ struct alignas(64) Tcb {
   bool fin_sent() const { return fin_queued && snd_nxt > queue.end(); }
   std::uint32_t ts_now(Nanos now) const { return static_cast<std::uint32_t>(now.millis()) + ts_offset; }
   Nanos rto(const Config& c) const {
-    const Nanos base = rtt.rto(c.rto_min, c.rto_initial, c.rto_max);
+    const Nanos base = rtt.rto(c.rto_initial, c.rto_max);
     return std::min(base * (std::int64_t{1} << std::min<int>(back_off, 16)), c.rto_max);
   }
   Deadline deadline() const {
-    return Deadline::first(Deadline::first(timer_at, reorder_at), Deadline::first(ack_at, idle_at));
+    const Deadline at = Deadline::first(timer_at, Deadline::first(ack_at, idle_at));
+    return paced ? Deadline::first(at, pace_at) : at;
   }
   void acknowledge_now() { acks_due = std::max<std::uint8_t>(acks_due, 1); }
 };

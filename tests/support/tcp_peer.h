@@ -11,7 +11,7 @@
 
 namespace sluice::test {
 
-inline constexpr std::uint8_t FIN = 1, SYN = 2, RST = 4, PSH = 8, ACK = 16, URG = 32;
+inline constexpr std::uint8_t FIN = 1, SYN = 2, RST = 4, PSH = 8, ACK = 16, URG = 32, ECE = 64, CWR = 128;
 
 // A segment as a script writes it. Sequence numbers are the wire's.
 struct Seg {
@@ -21,6 +21,7 @@ struct Seg {
   Bytes options{};
   std::string payload{};
   std::uint8_t data_offset = 0;  // 0: right
+  std::uint8_t ecn = 0;          // of the IP header
 };
 
 // What the stack sent.
@@ -30,10 +31,11 @@ struct Got {
   std::uint16_t window = 0;
   tcp::Options options;
   std::string payload;
+  std::uint8_t ecn = 0;
 };
 inline std::ostream& operator<<(std::ostream& out, const Got& g) {
-  const char* names = "FSRPAU";
-  for (int i = 0; i < 6; ++i)
+  const char* names = "FSRPAUEC";
+  for (int i = 0; i < 8; ++i)
     if (g.flags >> i & 1) out << names[i];
   return out << " seq " << g.seq << " ack " << g.ack << " win " << g.window << " size " << g.payload.size();
 }
@@ -49,6 +51,7 @@ class Peer {
     const std::size_t options = (s.options.size() + 3) / 4 * 4;
     Bytes ip(20 + 20 + options, 0);
     ip[0] = 0x45;
+    ip[1] = s.ecn;
     ip[8] = 64;
     ip[9] = 6;
     std::copy_n(&here.address.bytes[12], 4, &ip[12]);
@@ -80,6 +83,7 @@ class Peer {
     g.seq = get32(tcp + 4);
     g.ack = get32(tcp + 8);
     g.flags = tcp[13];
+    g.ecn = ip[1] & 3;
     g.window = static_cast<std::uint16_t>(tcp[14] << 8 | tcp[15]);
     g.options = tcp::parse_options({tcp + 20, header - 20}, g.flags & SYN);
     g.payload.assign(ip.begin() + 20 + static_cast<std::ptrdiff_t>(header), ip.end());

@@ -33,8 +33,6 @@ std::uint32_t ms_since(Nanos then, Nanos now) {
   return then == Nanos{} ? 0 : static_cast<std::uint32_t>((now - then).millis());
 }
 
-std::uint32_t in_segments(std::uint32_t bytes, std::uint32_t segment) { return (bytes + segment - 1) / segment; }
-
 std::uint32_t micros(Nanos time) { return static_cast<std::uint32_t>(time.micros()); }
 
 // What the connection's own state tells.
@@ -46,24 +44,31 @@ void from_stack(Shim& t, const tcp::Info& info, ::tcp_info& out) {
                                 (scaled ? TCPI_OPT_WSCALE : 0) | (info.ecn ? TCPI_OPT_ECN : 0));
   out.tcpi_snd_wscale = info.send_scale & 15;
   out.tcpi_rcv_wscale = info.receive_scale & 15;
-  out.tcpi_ca_state = info.in_recovery ? TCP_CA_Recovery : TCP_CA_Open;
+  out.tcpi_ca_state = static_cast<std::uint8_t>(info.congestion_state);  // in Linux's order
+  out.tcpi_retransmits = info.unanswered;
+  out.tcpi_backoff = info.back_off;
   out.tcpi_rto = micros(info.rto);
   out.tcpi_snd_mss = segment;
   out.tcpi_rcv_mss = info.receive_mss;
   out.tcpi_advmss = static_cast<std::uint32_t>(offered_mss(t, info) - (info.timestamps ? 12 : 0));
   out.tcpi_pmtu = path_mtu(t, info);
-  out.tcpi_unacked = in_segments(info.in_flight + info.lost + info.sacked, segment);
-  out.tcpi_lost = in_segments(info.lost, segment);
-  out.tcpi_sacked = in_segments(info.sacked, segment);
+  out.tcpi_unacked = info.segments_out;
+  out.tcpi_lost = info.segments_lost;
+  out.tcpi_sacked = info.segments_sacked;
+  out.tcpi_retrans = info.segments_again;
+  out.tcpi_delivered = info.segments_delivered;
+  out.tcpi_dsack_dups = info.duplicates_told;
   out.tcpi_rtt = micros(info.rtt);
   out.tcpi_rttvar = micros(info.rtt_variance);
   out.tcpi_min_rtt = info.rtt_min > Nanos{} ? micros(info.rtt_min) : ~0u;
-  out.tcpi_snd_ssthresh = info.ssthresh == 0 ? 0x7fffffff : info.ssthresh / segment;
-  out.tcpi_snd_cwnd = info.cwnd / segment;
-  out.tcpi_reordering = 3;
+  out.tcpi_snd_ssthresh = info.ssthresh_segments;
+  out.tcpi_snd_cwnd = info.cwnd_segments;
+  out.tcpi_reordering = info.reordering_threshold;
+  out.tcpi_reord_seen = info.reordering;
   out.tcpi_snd_wnd = info.peer_window;
   out.tcpi_rcv_space = out.tcpi_rcv_ssthresh = info.our_window;
   out.tcpi_delivery_rate = info.delivery_rate;
+  out.tcpi_delivery_rate_app_limited = info.delivery_rate_app_limited;
   out.tcpi_pacing_rate = info.pacing_rate ? info.pacing_rate : ~0ull;
   out.tcpi_max_pacing_rate = ~0ull;
   // SND.UNA less the initial sequence number: an active open's SYN counts, and so does a FIN.

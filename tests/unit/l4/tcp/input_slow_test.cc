@@ -56,6 +56,9 @@ TEST_F(ScriptTest, NobodyListens) {
 }
 
 TEST_F(ScriptTest, DataIsAcknowledgedEverySecondSegmentOrAfter40Ms) {
+  Config c;
+  c.quick_acks = 0;
+  start(c);
   establish();
   send({.flags = ACK, .seq = 101, .ack = iss + 1, .payload = std::string(1000, 'a')});
   EXPECT_EQ(events(), event_readable);

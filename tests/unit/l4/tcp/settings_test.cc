@@ -118,12 +118,15 @@ TEST_F(SettingsTest, UseSwitchesKeepaliveAndTimeouts) {
 TEST_F(SettingsTest, ADelayOfNothingAcknowledgesAtOnce) {
   establish();
   send({.flags = ACK | PSH, .seq = 101, .ack = iss + 1, .payload = "a"});
+  give(1);
+  while (next()) {}  // an answer: quick ACKs are over
+  send({.flags = ACK | PSH, .seq = 102, .ack = iss + 1, .payload = "b"});
   EXPECT_FALSE(next());
   stack->settings(1).delayed_ack = {};
-  send({.flags = ACK | PSH, .seq = 102, .ack = iss + 1, .payload = "b"});
+  send({.flags = ACK | PSH, .seq = 103, .ack = iss + 1, .payload = "c"});
   const auto answer = next();
   ASSERT_TRUE(answer);
-  EXPECT_EQ(answer->ack, 103u);
+  EXPECT_EQ(answer->ack, 104u);
 }
 
 }  // namespace
