@@ -3,6 +3,9 @@
 // network id keeps equal addresses of different networks (VRFs, pods' networks) apart; it is 0 until there are several.
 #pragma once
 
+#include <array>
+#include <bit>
+#include <cstddef>
 #include <cstring>
 
 #include "dataplane/base/address.h"
@@ -48,16 +51,25 @@ struct FlowHash {
   }
 };
 
-// The key of a parsed IPv4 or IPv6 packet.
+// The key of a parsed IPv4 or IPv6 packet, made of the five words as which it is read: of smaller pieces, each read
+// would wait for their stores.
 inline FlowKey flow_key(const Packet& packet) {
+  static_assert(std::endian::native == std::endian::little);
   const Meta& meta = packet.meta();
+  const std::uint64_t ends = std::uint64_t{meta.source_port} | std::uint64_t{meta.destination_port} << 16 |
+                             static_cast<std::uint64_t>(meta.protocol) << 32;
+  std::array<std::uint64_t, 5> words{0, 0, 0, 0, ends};
   if (meta.l3 == L3::ip4) {
     const auto& ip = packet.at<wire::Ip4>(meta.l3_offset);
-    return {
-        ip.source_address(), ip.destination_address(), meta.source_port, meta.destination_port, meta.protocol, 0, 0};
+    constexpr std::uint64_t mapped = 0xffff0000;  // ::ffff:0:0/96, its second half
+    words[1] = mapped | std::uint64_t{ip.source.raw()} << 32;
+    words[3] = mapped | std::uint64_t{ip.destination.raw()} << 32;
+  } else {
+    static_assert(sizeof(wire::Ip6::source) == 16 &&
+                  offsetof(wire::Ip6, destination) == offsetof(wire::Ip6, source) + 16);
+    std::memcpy(words.data(), &packet.at<wire::Ip6>(meta.l3_offset).source, 32);
   }
-  const auto& ip = packet.at<wire::Ip6>(meta.l3_offset);
-  return {ip.source_address(), ip.destination_address(), meta.source_port, meta.destination_port, meta.protocol, 0, 0};
+  return std::bit_cast<FlowKey>(words);
 }
 
 }  // namespace sluice

@@ -4,10 +4,20 @@
 
 #include <set>
 
+#include "tests/unit/l4/text_packets.h"
+
 namespace sluice {
 namespace {
 
 FlowKey key() { return {*parse_ip("10.0.0.1"), *parse_ip("192.0.2.10"), 1234, 80, Protocol::tcp, 0, 0}; }
+
+TEST(FlowKey, OfAPacketNamesItsEndsInBothFamilies) {
+  test::TextPackets packets;
+  EXPECT_TRUE(flow_key(packets.ip("ip4 10.0.0.1 > 192.0.2.10 | tcp 1234 > 80 S")) == key());
+  const FlowKey six{*parse_ip("2001:db8::1"), *parse_ip("2001:db8::1:2"), 53, 65535, Protocol::udp, 0, 0};
+  EXPECT_TRUE(flow_key(packets.ip("ip6 2001:db8::1 > 2001:db8::1:2 | udp 53 > 65535")) == six);
+  EXPECT_TRUE(six.destination != six.source && six.reversed().source == six.destination);
+}
 
 TEST(FlowKey, ReversingTwiceIsTheSame) {
   EXPECT_EQ(key().reversed().reversed(), key());
