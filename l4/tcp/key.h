@@ -29,7 +29,10 @@ class KeyHash {
     std::memcpy(in, &key, sizeof in);
     const std::uint64_t a = fold(in[0] ^ words_[0], in[1] ^ words_[1]);
     const std::uint64_t b = fold(in[2] ^ words_[2], in[3] ^ words_[3]);
-    return fold(a ^ in[4] ^ words_[4], b ^ words_[5]);
+    // Into both factors: with one of them fixed, the ports of one host would be steps of one size, and where that size
+    // nearly divides the table they would all fall into a few of its buckets.
+    const std::uint64_t c = fold(in[4] ^ words_[4], words_[5]);
+    return fold(a ^ c, b ^ std::rotl(c, 32));
   }
 
  private:

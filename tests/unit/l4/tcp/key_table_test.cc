@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <unordered_map>
 #include <vector>
 
@@ -60,6 +61,22 @@ TEST(KeyTable, TakesItsCapacity) {
   Rng rng{2};
   KeyTable table{10'000};
   for (std::uint32_t i = 0; i < 10'000; ++i) EXPECT_TRUE(table.insert(rng.next(), i)) << i;
+}
+
+// One host's connections must spread whatever the secret is: 50,000 ports over 2^18 buckets, a fifth of one in each.
+TEST(KeyHash, SpreadsThePortsOfOneHostUnderEverySecret) {
+  std::vector<std::uint8_t> load(std::size_t{1} << 18);
+  for (std::uint8_t secret = 0; secret < 200; ++secret) {
+    const KeyHash hash{SipHash::Key{secret}};
+    std::ranges::fill(load, std::uint8_t{0});
+    Key key{*parse_ip("10.0.0.80"), IpAddress::from_v4(0x0a400000u + secret % 7), 80, 0, 0, 0};
+    unsigned most = 0;
+    for (std::uint16_t port = 10'000; port < 60'000; ++port) {
+      key.remote_port = port;
+      most = std::max<unsigned>(most, ++load[hash(key) & (load.size() - 1)]);
+    }
+    ASSERT_LE(most, 8u) << unsigned{secret};
+  }
 }
 
 }  // namespace
