@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <thread>
 
+#include "dataplane/base/large_pages.h"
+
 namespace sluice::mgmt {
 
 namespace {
@@ -246,6 +248,7 @@ std::expected<void, StartError> Plane::start_workers(const Published<Policy>& po
     if (const auto lines = helpers_->lines(worker); !lines.empty()) seat.pipeline->tls().use_helpers(lines);
     if (worker == 0) seat.pipeline->announce();
   }
+  use_large_pages();  // all pools are made
   for (std::uint16_t worker = 0; worker < config_.workers; ++worker) {
     WorkerSeat& seat = *workers_[worker];
     auto thread = WorkerThread::start(fmt::format("sluice-w{}", worker), seat.cpu, [this, worker, &seat] {

@@ -7,6 +7,7 @@
 #include <map>
 #include <thread>
 
+#include "dataplane/base/large_pages.h"
 #include "dataplane/core/worker.h"
 
 namespace sluice::perf {
@@ -121,6 +122,7 @@ Rig::Rig(RigSpec spec, Buffers& buffers, const Clock& clock)
     qsbr_->online(worker);
     seats_.push_back(std::move(seat));
   }
+  use_large_pages();
 }
 
 Rig::~Rig() {
@@ -133,7 +135,8 @@ std::string Rig::drops() const {
   std::string out;
   for (const auto& seat : seats_)
     for (std::size_t i = 0; i < counter_count; ++i)
-      if (counter_info[i].name.starts_with("drop_") && seat->counters.get(static_cast<Counter>(i)) > 0)
+      if ((counter_info[i].name.starts_with("drop_") || counter_info[i].name.ends_with("_full")) &&
+          seat->counters.get(static_cast<Counter>(i)) > 0)
         out += fmt::format("{}{} {}", out.empty() ? "" : ", ", counter_info[i].name,
                            seat->counters.get(static_cast<Counter>(i)));
   return out;
