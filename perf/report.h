@@ -17,10 +17,12 @@ enum class Length : std::uint8_t { full, quick, smoke };
 
 struct Options {
   Length length = Length::full;
+  std::string only{};  // figures whose names begin so; empty: all
   template <typename T>
   T pick(T full, T quick, T smoke) const {
     return length == Length::full ? full : length == Length::quick ? quick : smoke;
   }
+  bool wants(std::string_view name) const { return name.starts_with(only); }
   unsigned samples() const { return pick(9u, 5u, 2u); }
 };
 

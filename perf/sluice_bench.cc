@@ -24,14 +24,14 @@ std::string joined(int count, char** words) {
   return out;
 }
 
-void measure(std::span<const Scenario* const> chosen, Length length, Report& report) {
+void measure(std::span<const Scenario* const> chosen, const Options& options, Report& report) {
   auto eal = Eal::start({.prefix = run_prefix(), .memory_mib = 512});
   if (!eal) give_up(eal.error());
   if (!(*eal)->note().empty()) report.progress((*eal)->note());
   const Clock clock;
   Buffers buffers{"bench", 32'767, 32'767, 256, -1};
   if (!buffers.ok()) give_up(fmt::format("no memory for packet buffers: {}", rte_strerror(rte_errno)));
-  Ground ground{{length}, buffers, clock, report};
+  Ground ground{options, buffers, clock, report};
   for (const Scenario* scenario : chosen) scenario->run(ground);
 }
 
@@ -39,12 +39,12 @@ struct Wish {
   std::vector<const Scenario*> scenarios;
   bool all = false;
   Length length = Length::full;
-  std::string command, json;
+  std::string command, json, only;
 };
 
 int run(const Wish& wish) {
   Report report{wish.command};
-  measure(wish.scenarios, wish.length, report);
+  measure(wish.scenarios, {wish.length, wish.only}, report);
   const auto chosen = [&](std::string_view name) {
     return std::ranges::any_of(wish.scenarios, [&](const Scenario* scenario) { return scenario->name == name; });
   };
@@ -72,6 +72,7 @@ int main(int count, char** words) {
   app.add_option("scenario", names, "`list`, `all`, or scenarios by name; none tells which there are");
   app.add_flag("--quick", quick, "At most 4 minutes a scenario");
   app.add_flag("--smoke", smoke, "At most 20 s a scenario: whether it works, not how fast it is");
+  app.add_option("--only", wish.only, "Of tcp: figures whose names begin so");
   app.add_option("--json", wish.json, "Write the report there");
   try {
     app.parse(count, words);

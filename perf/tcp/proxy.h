@@ -28,7 +28,8 @@ Driven run_proxy(Rig& rig, TcpWorld& world, const Clock& clock, std::string_view
     const std::uint64_t progress = world.body_bytes() + world.closed() + world.frames_in();
     if (progress != seen) seen = progress, since = rte_rdtsc();
     else if (rte_rdtsc() - since > 3 * rte_get_tsc_hz())
-      give_up(fmt::format("tcp {}: no answer for 3 s after {} answers; {}", what, world.answered(), rig.drops()));
+      give_up(fmt::format("tcp {}: nothing for 3 s after {} answers; {}; {}", what, world.answered(),
+                          world.first_waiting(), rig.drops()));
   }
   return driven;
 }

@@ -89,6 +89,17 @@ std::uint64_t TcpWorld::result_hash() const {
   return hash;
 }
 
+std::string TcpWorld::first_waiting() const {
+  for (std::size_t i = 0; i < clients_.size(); ++i) {
+    const End& end = clients_[i];
+    if (end.state == State::closed || (end.state == State::open && !end.waiting)) continue;
+    constexpr std::string_view states[] = {"closed", "opening", "open", "finished"};
+    return fmt::format("client {}, {}, waits with {} bytes unacknowledged and {} of its answer", i,
+                       states[static_cast<std::size_t>(end.state)], end.next - end.una, end.have);
+  }
+  return "no client waits";
+}
+
 std::uint16_t TcpWorld::receive(std::uint16_t, std::span<rte_mbuf*> out, Nanos) {
   std::uint16_t n = 0;
   while (n < out.size() && outbox_head_ < outbox_.size()) out[n++] = outbox_[outbox_head_++];

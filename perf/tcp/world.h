@@ -66,6 +66,7 @@ class TcpWorld final : public Port {
   std::uint64_t accepted() const { return accepted_; }  // by the backend
   std::uint64_t result_hash() const;
   const std::string& fault() const { return fault_; }
+  std::string first_waiting() const;  // the first client that is owed something, for a message
   std::uint64_t data_frames_in() const { return data_frames_in_; }    // of the proxy, with payload
   std::uint64_t data_frames_out() const { return data_frames_out_; }  // to the proxy, with payload
   std::uint64_t repeated() const { return repeated_; }                // segments that the proxy sent again
@@ -97,8 +98,8 @@ class TcpWorld final : public Port {
   };
 
   static constexpr std::uint16_t nobody = 0xffff;
-  static constexpr std::uint32_t segment_size = 1448;        // MTU 1500, timestamps
-  static constexpr std::uint32_t stream_ahead = 256 * 1024;  // of the backend, whatever the proxy's window
+  static constexpr std::uint32_t segment_size = 1448;       // MTU 1500, timestamps
+  static constexpr std::uint32_t stream_ahead = 64 * 1024;  // of the backend, whatever the proxy's window
   static constexpr std::size_t pattern_size = 65'521, number_size = 8;
   static constexpr MacAddress peer_mac{{0x02, 0, 0, 0, 0, 0x32}};
 
