@@ -11,6 +11,8 @@ namespace sluice {
 namespace {
 
 constexpr std::uintptr_t large = std::uintptr_t{2} << 20;
+// What is larger is address space that nobody fills: a sanitizer's shadow.
+constexpr std::uintptr_t mapping_max = std::uintptr_t{64} << 30;
 constexpr int collapse = 25;  // MADV_COLLAPSE, Linux 6.1
 
 }  // namespace
@@ -28,7 +30,7 @@ std::size_t use_large_pages() {
     if (std::strcmp(rights, "rw-p") != 0 || inode != 0 || (path[0] && std::strcmp(path, "[heap]") != 0)) continue;
     begin = (begin + large - 1) & ~(large - 1);
     end &= ~(large - 1);
-    if (end < begin + 2 * large) continue;
+    if (end < begin + 2 * large || end - begin > mapping_max) continue;
     auto* at = reinterpret_cast<void*>(begin);
     if (madvise(at, end - begin, MADV_HUGEPAGE) != 0) continue;
     madvise(at, end - begin, collapse);
