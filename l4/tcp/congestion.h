@@ -110,4 +110,4 @@ class Congestion {
 
 }  // namespace sluice::tcp
 
-// Tested in tests/unit/l4/tcp/congestion_test.cc, tests/unit/l4/tcp/recovery_test.cc.
+// Tested in tests/unit/l4/tcp/recovery_test.cc.
