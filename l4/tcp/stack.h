@@ -146,6 +146,10 @@ class Stack {
   std::uint32_t time_wait_count() const;
   std::uint32_t held_buffers() const;  // buffers charged to all queues
 
+  // For tests: what of the queues, pools, timers and the table does not agree with the rest, or nullptr. Not in the
+  // middle of a turn.
+  const char* audit() const;
+
   // A versioned, pointer-free image of one connection: state, unacknowledged, unread and out-of-order bytes. Exporting
   // into too small a span gives 0; image_size() says what is needed. The exporter then calls forget(): no segment is
   // sent.

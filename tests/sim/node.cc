@@ -339,6 +339,7 @@ std::string Node::broken() const {
     const Pipeline& p = *seat->pipeline;
     if (const_cast<Pipeline&>(p).tcp().held_buffers() > c.tcp.held_buffers_max + 64)
       return "TCP holds more buffers than it may";
+    if (const char* fault = const_cast<Pipeline&>(p).tcp().audit()) return fault;
     if (p.exchanges().active() > c.exchanges.exchanges) return "more exchanges than the pool has";
   }
   return {};

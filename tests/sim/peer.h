@@ -36,6 +36,10 @@ class Peer {
   MemoryPort& port() { return *port_; }
   tcp::Stack& stack() { return *stack_; }
   const Counters& counters() const { return counters_; }
+  std::string broken() const {
+    const char* fault = stack_->audit();
+    return fault ? fault : "";
+  }
   bool has_all_options() const { return all_options_; }
   std::uint64_t images = 0;  // connections that went out as an image and came in again
 

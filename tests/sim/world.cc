@@ -225,8 +225,8 @@ std::string World::run() {
   while (!clients_.all_done()) {
     if (spec_.scarce) hog.turn(now_);
     turn();
-    for (const std::string& failure :
-         {clients_.failure(), servers_.failure(), node_.broken(), node_.shared_connections(now_)})
+    for (const std::string& failure : {clients_.failure(), servers_.failure(), clients_.broken(), servers_.broken(),
+                                       node_.broken(), node_.shared_connections(now_)})
       if (!failure.empty()) return failure;
     if (now_ - start > patience)
       return "not done after " + std::to_string(patience.millis() / 1000) + " s:" + clients_.unfinished();
