@@ -1,7 +1,9 @@
 // covers: l4/tcp
 // fuzz_tcp.cc - sequences of segments and application calls against one stack. The input is a list of commands: a
-// segment with fields near what the connection expects, a call, or time passing. After all of it everything is closed
-// and no buffer, descriptor or connection may be left over.
+// segment with fields near what the connection expects (any flags and options, ECN bits), an ICMP error about one that
+// was sent, a call, a path whose MTU changes, buffers that run out, or time passing. After every command the stack must
+// agree with itself (audit()); after all of it everything is closed and no buffer, descriptor or connection may be left
+// over.
 #include <algorithm>
 #include <optional>
 
@@ -47,6 +49,7 @@ struct Run {
   Nanos now{1'000'000'000};
   std::vector<ConnId> ids;
   std::uint32_t seq = 1000, ack = 0, ts = 1;  // what the peer would send next
+  std::vector<Packet> hog;
 
   static Config config(std::uint8_t bits) {
     Config c;
@@ -62,11 +65,19 @@ struct Run {
     c.timestamps = bits & 4;
     c.sources[0] = {*parse_ip("198.51.100.7"), 80, 82};
     c.source_count = 1;
+    c.settings = 2;
     return c;
   }
   Run(ByteView bytes, World& world_, std::uint8_t bits)
       : in(bytes), w(world_), stack(config(bits), w.buffers, w.counters, Nanos{}), peer(stack, w.buffers, w.counters) {
     stack.set_listeners(ListenerView{&w.listener});
+    Settings& odd = stack.settings(1);
+    odd.receive_limit = odd.send_limit = 6'000;
+    odd.mss_max = 300;
+    odd.nagle = bits & 64;
+    odd.cork = bits & 128;
+    odd.delayed_ack = {};
+    odd.user_timeout = Nanos{3'000'000'000};
     peer.egress.way = {static_cast<std::uint16_t>(bits & 8 ? 576 : 1500), (bits & 16) != 0, (bits & 32) != 0};
   }
   ConnId pick() { return ids.empty() ? ConnId{} : ids[in.u8() % ids.size()]; }
@@ -84,7 +95,8 @@ struct Run {
   void segment() {
     const std::uint8_t shape = in.u8(), flags = in.u8();
     Seg s;
-    s.flags = shape & 1 ? flags & 0x3f : ACK;
+    s.flags = shape & 1 ? flags : ACK;
+    if (shape & 1) s.ecn = flags & 0x40 ? 3 : flags & 0x80 ? 2 : 0;
     s.seq =
         seq + (shape & 2 ? static_cast<std::uint32_t>(static_cast<std::int8_t>(in.u8())) * (shape & 4 ? 1 : 500) : 0);
     s.ack =
@@ -108,7 +120,7 @@ struct Run {
       seq += static_cast<std::uint32_t>(s.payload.size()) + (s.flags & SYN ? 1 : 0) + (s.flags & FIN ? 1 : 0);
   }
   void call() {
-    const std::uint8_t what = in.u8() % 11;
+    const std::uint8_t what = in.u8() % 16;
     const ConnId id = pick();
     switch (what) {
       case 0: {
@@ -149,7 +161,35 @@ struct Run {
         stack.info(id, info, now);
         break;
       }
-      default: stack.consumed(id, in.u16(), now); break;
+      case 10: stack.consumed(id, in.u16(), now); break;
+      case 11: {
+        constexpr std::uint16_t mtus[] = {576, 1280, 1400, 1500, 9000, 68};
+        peer.egress.way.mtu = mtus[in.u8() % std::size(mtus)];
+        break;
+      }
+      case 12: {
+        // All but a few buffers are somebody else's, until the next such call.
+        const unsigned leave = in.u8() % 8;
+        if (!hog.empty()) return hog.clear();
+        while (w.buffers.data_free() > leave) hog.push_back(w.buffers.make());
+        break;
+      }
+      case 13: stack.use(id, in.u8() & 1, now); break;
+      default: {
+        // What is asked at any time must be answered, and agree.
+        const SendProgress progress = stack.progress(id);
+        CHECK(progress.acknowledged <= progress.transmitted && progress.transmitted <= progress.queued);
+        CHECK(!stack.open(id) || stack.valid(id));
+        CHECK(!stack.at_end(id) || stack.valid(id));
+        if (stack.open(id)) CHECK(stack.has(stack.local(id), stack.remote(id)));
+        stack.user(id) = 7;
+        stack.listener(id);
+        std::array<Info, 4> infos;
+        std::size_t count = 0;
+        stack.list(0, infos, count, now);
+        CHECK(count <= stack.connection_count());
+        break;
+      }
     }
   }
   void run() {
@@ -162,7 +202,11 @@ struct Run {
         stack.expire(now);
       }
       if (command & 2) drain();
+      const char* fault = stack.audit();
+      if (fault) std::fprintf(stderr, "audit: %s\n", fault);
+      CHECK(!fault);
     }
+    hog.clear();
     drain();
     for (const ConnId id : ids) stack.abort(id, now), stack.release(id, now);
     for (int i = 0; i < 400 && (stack.connection_count() || stack.handshake_count() || stack.time_wait_count()); ++i) {
