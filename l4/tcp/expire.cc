@@ -156,7 +156,7 @@ void close(Tcb& t, std::uint16_t event, Core& core) {
   core.held -= t.queue.buffers() + t.reassembly.buffers();
   core.out_of_order_held -= t.reassembly.buffers();
   t.reassembly.clear(core.holes);
-  t.dropped = {t.unsent(), t.queue.size()};
+  t.dropped = {std::min(t.unsent(), t.queue.size()), t.queue.size()};
   t.queue.clear();
   t.board.clear(core.records);
   t.timer = Timer::none;

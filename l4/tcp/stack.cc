@@ -157,7 +157,8 @@ SendProgress Stack::progress(ConnId id) const {
     return {queued, queued - t->dropped.unsent, t->bytes_acknowledged};
   }
   const std::uint64_t queued = t->bytes_acknowledged + t->queue.size();
-  return {queued, queued - t->unsent(), t->bytes_acknowledged};
+  // Before the SYN has left, it is unsent as well.
+  return {queued, queued - std::min(t->unsent(), t->queue.size()), t->bytes_acknowledged};
 }
 
 void Stack::output(Egress& egress, Nanos now) { machine_->output(egress, now); }

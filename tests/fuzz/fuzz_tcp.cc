@@ -66,6 +66,7 @@ struct Run {
     c.sources[0] = {*parse_ip("198.51.100.7"), 80, 82};
     c.source_count = 1;
     c.settings = 2;
+    c.syn_cookies = bits & 128 ? SynCookies::always : SynCookies::under_pressure;
     return c;
   }
   Run(ByteView bytes, World& world_, std::uint8_t bits)
@@ -118,6 +119,35 @@ struct Run {
     peer.send(s, now);
     if (!(shape & 2))
       seq += static_cast<std::uint32_t>(s.payload.size()) + (s.flags & SYN ? 1 : 0) + (s.flags & FIN ? 1 : 0);
+  }
+  // Somebody on the way complains about the segment that was sent last, or about one like it.
+  void icmp_error() {
+    if (peer.egress.sent.empty()) return;
+    const std::uint8_t shape = in.u8();
+    Bytes quoted = peer.egress.sent.back();
+    quoted.resize(std::min<std::size_t>(quoted.size(), shape & 1 ? 28 : 60));
+    if (shape & 2) quoted[20 + in.u8() % 8] ^= in.u8();
+    Bytes ip(28, 0);
+    ip[0] = 0x45;
+    ip[8] = 64;
+    ip[9] = 1;
+    ip[12] = 203;
+    std::copy_n(&peer.there.address.bytes[12], 4, &ip[16]);
+    ip[20] = shape & 4 ? in.u8() : 3;
+    ip[21] = shape & 8 ? in.u8() : 4;
+    const std::uint16_t mtu = in.u16();
+    ip[26] = static_cast<std::uint8_t>(mtu >> 8);
+    ip[27] = static_cast<std::uint8_t>(mtu);
+    ip.insert(ip.end(), quoted.begin(), quoted.end());
+    const std::uint32_t sum = ~sum16(&ip[20], ip.size() - 20) & 0xffff;
+    ip[22] = static_cast<std::uint8_t>(sum >> 8);
+    ip[23] = static_cast<std::uint8_t>(sum);
+    ip[2] = static_cast<std::uint8_t>(ip.size() >> 8);
+    ip[3] = static_cast<std::uint8_t>(ip.size());
+    const std::uint32_t header = ~sum16(ip.data(), 20) & 0xffff;
+    ip[10] = static_cast<std::uint8_t>(header >> 8);
+    ip[11] = static_cast<std::uint8_t>(header);
+    if (Packet packet = arrive(ip, w.buffers, w.counters)) stack.input_icmp(std::move(packet), now);
   }
   void call() {
     const std::uint8_t what = in.u8() % 16;
@@ -196,7 +226,8 @@ struct Run {
     while (in.left()) {
       const std::uint8_t command = in.u8();
       if (command < 130) segment();
-      else if (command < 200) call();
+      else if (command < 190) call();
+      else if (command < 200) icmp_error();
       else {
         now += Nanos{1'000'000} * static_cast<std::int64_t>(command & 1 ? in.u8() : in.u16());
         stack.expire(now);

@@ -9,6 +9,17 @@ namespace sluice::sim {
 
 using namespace literals;
 
+namespace {
+
+// An ICMP or ICMPv6 error, which quotes what it is about.
+bool is_error(const Packet& packet) {
+  const std::uint8_t type = packet.data()[packet.meta().l4_offset];
+  if (packet.meta().protocol == Protocol::icmp) return type == 3 || type == 11 || type == 12;
+  return packet.meta().protocol == Protocol::icmp6 && type < 128;
+}
+
+}  // namespace
+
 std::optional<tcp::ListenerId> Peer::Ports::find(const IpAddress&, std::uint16_t port, PortId) const {
   if (std::ranges::find(ports, port) == ports.end()) return std::nullopt;
   return tcp::ListenerId{port};
@@ -58,6 +69,7 @@ bool Peer::turn(Nanos now) {
       if (gone(packet)) continue;
       if (packet.meta().protocol == Protocol::tcp) stack_->input(std::move(packet), now);
       else if (packet.meta().protocol == Protocol::udp) input_udp(packet, now);
+      else if (is_error(packet)) stack_->input_icmp(std::move(packet), now);
       else host_->input(std::move(packet), now);
     }
   }

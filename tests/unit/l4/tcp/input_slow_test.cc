@@ -86,6 +86,21 @@ TEST_F(ScriptTest, AnAckOfUnsentDataIsNotTaken) {
   EXPECT_EQ(counters.get(Counter::drop_tcp_unsent_ack), 2u);
 }
 
+// A retry elsewhere is safe as long as nothing has left.
+TEST_F(ScriptTest, WhatWaitsForTheSynToLeaveIsNotTransmitted) {
+  const auto made = stack->connect({.remote = peer->here}, now);
+  ASSERT_TRUE(made);
+  id = *made;
+  give(100);
+  EXPECT_EQ(stack->progress(id).queued, 100u);
+  EXPECT_EQ(stack->progress(id).transmitted, 0u) << "not even the SYN has left";
+  later(6_s);
+  EXPECT_TRUE(events() & event_timed_out);
+  EXPECT_EQ(stack->progress(id).queued, 100u);
+  EXPECT_EQ(stack->progress(id).transmitted, 0u);
+  stack->release(id, now);
+}
+
 TEST_F(ScriptTest, ResetOnlyByTheExactNumber) {
   establish();
   send({.flags = RST, .seq = 102});
