@@ -100,3 +100,5 @@ const char* Stack::audit() const {
 }
 
 }  // namespace sluice::tcp
+
+// Tested in tests/unit/l4/tcp/input_slow_test.cc, and by planted bugs (tests/sim/planted.py).

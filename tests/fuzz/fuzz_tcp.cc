@@ -149,6 +149,20 @@ struct Run {
     ip[11] = static_cast<std::uint8_t>(header);
     if (Packet packet = arrive(ip, w.buffers, w.counters)) stack.input_icmp(std::move(packet), now);
   }
+  // What is asked at any time must be answered, and agree.
+  void ask(ConnId id) {
+    const SendProgress progress = stack.progress(id);
+    CHECK(progress.acknowledged <= progress.transmitted && progress.transmitted <= progress.queued);
+    CHECK(!stack.open(id) || stack.valid(id));
+    CHECK(!stack.at_end(id) || stack.valid(id));
+    if (stack.open(id)) CHECK(stack.has(stack.local(id), stack.remote(id)));
+    stack.user(id) = 7;
+    stack.listener(id);
+    std::array<Info, 4> infos;
+    std::size_t count = 0;
+    stack.list(0, infos, count, now);
+    CHECK(count <= stack.connection_count());
+  }
   void call() {
     const std::uint8_t what = in.u8() % 16;
     const ConnId id = pick();
@@ -193,7 +207,7 @@ struct Run {
       }
       case 10: stack.consumed(id, in.u16(), now); break;
       case 11: {
-        constexpr std::uint16_t mtus[] = {576, 1280, 1400, 1500, 9000, 68};
+        constexpr std::uint16_t mtus[] = {576, 1280, 1400, 1500, 9000, 700};
         peer.egress.way.mtu = mtus[in.u8() % std::size(mtus)];
         break;
       }
@@ -205,21 +219,7 @@ struct Run {
         break;
       }
       case 13: stack.use(id, in.u8() & 1, now); break;
-      default: {
-        // What is asked at any time must be answered, and agree.
-        const SendProgress progress = stack.progress(id);
-        CHECK(progress.acknowledged <= progress.transmitted && progress.transmitted <= progress.queued);
-        CHECK(!stack.open(id) || stack.valid(id));
-        CHECK(!stack.at_end(id) || stack.valid(id));
-        if (stack.open(id)) CHECK(stack.has(stack.local(id), stack.remote(id)));
-        stack.user(id) = 7;
-        stack.listener(id);
-        std::array<Info, 4> infos;
-        std::size_t count = 0;
-        stack.list(0, infos, count, now);
-        CHECK(count <= stack.connection_count());
-        break;
-      }
+      default: ask(id); break;
     }
   }
   void run() {

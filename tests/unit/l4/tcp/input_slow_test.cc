@@ -94,6 +94,7 @@ TEST_F(ScriptTest, WhatWaitsForTheSynToLeaveIsNotTransmitted) {
   give(100);
   EXPECT_EQ(stack->progress(id).queued, 100u);
   EXPECT_EQ(stack->progress(id).transmitted, 0u) << "not even the SYN has left";
+  EXPECT_STREQ(stack->audit(), nullptr);
   later(6_s);
   EXPECT_TRUE(events() & event_timed_out);
   EXPECT_EQ(stack->progress(id).queued, 100u);
