@@ -6,9 +6,9 @@ namespace sluice::tcp {
 
 namespace {
 
-// The scoreboard covers what was sent and not acknowledged: ranges in order, apart, counted by their fate.
+// The scoreboard covers what was sent and not acknowledged: ranges in order, apart, their segments counted by mark.
 const char* audit_board(const Tcb& t, const Records& records, std::uint32_t& used) {
-  std::uint32_t fates[3] = {};
+  std::uint32_t out = 0, sacked = 0, lost = 0, again = 0;
   Seq last = t.snd_una;
   for (std::uint32_t i = t.board.head(); i != no_slot; i = records[i].next, ++used) {
     const Record& r = records[i];
@@ -16,10 +16,15 @@ const char* audit_board(const Tcb& t, const Records& records, std::uint32_t& use
     if (r.begin < last) return "records of the scoreboard overlap, or lie before SND.UNA";
     if (r.end > t.snd_nxt) return "a record of what was never sent";
     last = r.end;
-    fates[static_cast<std::size_t>(r.fate)] += static_cast<std::uint32_t>(r.end - r.begin);
+    out += r.segments;
+    if (r.is(is_sacked)) sacked += r.segments;
+    if (r.is(is_lost)) lost += r.segments;
+    if (r.is(is_again)) again += r.segments;
     if (records[i].next == no_slot && t.board.tail() != i) return "the scoreboard's tail is not its last record";
   }
-  if (fates[0] != t.board.in_flight() || fates[1] != t.board.lost() || fates[2] != t.board.sacked())
+  // Without SACK, `sacked` counts duplicate ACKs.
+  if (out != t.board.out() || lost != t.board.lost() || again != t.board.again() ||
+      (t.sack && sacked != t.board.sacked()))
     return "the scoreboard's sums are not those of its records";
   return nullptr;
 }
