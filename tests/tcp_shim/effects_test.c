@@ -318,6 +318,32 @@ static void cookies(void) {
   tcp_shim_free(p.shim);
 }
 
+static void acks_are_quick_or_delayed(void) {
+  const char* const options[] = {"quick_acks=0 delayed_ack_ms=100", "quick_acks=16 delayed_ack_ms=100"};
+  for (int quick = 0; quick < 2; ++quick) {
+    struct peer p;
+    start(&p, options[quick], 0);
+    const int fd = accepted(&p);
+    CHECK_TRUE(fd >= 0);
+    const int64_t begun = tcp_shim_now_us(p.shim);
+    inject(&p, PSH | ACK, "abc", 3, NULL, 0);
+    CHECK_EQUAL(next(&p, 1000000).ack, p.seq);
+    CHECK_TRUE(quick ? p.at == begun : p.at >= begun + 100000 && p.at <= begun + 101100);
+    tcp_shim_free(p.shim);
+  }
+}
+
+static void ecn_is_asked_for(void) {
+  struct peer p;
+  start(&p, "tcp_ecn=1", 0);
+  CHECK_EQUAL(syn_of(&p, fresh(&p)).flags, SYN | ECE | CWR);
+  CHECK_EQUAL(tcp_shim_reset(p.shim, "tcp_ecn=2"), 0);
+  CHECK_EQUAL(syn_of(&p, fresh(&p)).flags, SYN);
+  inject(&p, SYN | ECE | CWR, NULL, 0, mss1000, 4);  // nobody listens
+  CHECK_EQUAL(next(&p, 0).flags, RST | ACK);
+  tcp_shim_free(p.shim);
+}
+
 static void the_clock(void) {
   struct peer p;
   struct timeval now;
@@ -350,6 +376,8 @@ int main(void) {
   RUN(packets_that_are_not_taken);
   RUN(a_segment_larger_than_a_buffer);
   RUN(the_clock);
+  RUN(acks_are_quick_or_delayed);
+  RUN(ecn_is_asked_for);
   RUN(icmp_ends_a_connect);
   RUN(icmp_is_remembered_by_a_connection);
   RUN(icmp_makes_segments_smaller);

@@ -40,6 +40,12 @@ constexpr Key keys[] = {
        o.rcvbuf_fixed = true;
      }},
     {"rcvbuf_max", "", 4096, 16 << 20, [](Options& o, std::int64_t v) { o.rcvbuf_max = static_cast<int>(v); }},
+    {"ecn", "tcp_ecn", 0, 2,
+     [](Options& o, std::int64_t v) {
+       constexpr tcp::Ecn what[] = {tcp::Ecn::off, tcp::Ecn::ask, tcp::Ecn::accept};
+       o.ecn = what[v];
+     }},
+    {"quick_acks", "", 0, 255, [](Options& o, std::int64_t v) { o.quick_acks = static_cast<std::uint8_t>(v); }},
     {"syncookies", "tcp_syncookies", 0, 2,
      [](Options& o, std::int64_t v) {
        constexpr tcp::SynCookies when[] = {tcp::SynCookies::never, tcp::SynCookies::under_pressure,

@@ -30,6 +30,8 @@ tcp::Config config_of(const Options& o) {
   c.out_of_order_buffers_max = o.buffers / 4;
   c.receive_limit = c.out_of_order_limit = static_cast<std::uint32_t>(o.rcvbuf_max);
   c.syn_cookies = o.syn_cookies;
+  c.ecn = o.ecn;
+  c.quick_acks = o.quick_acks;
   c.send_limit = static_cast<std::uint32_t>(o.sndbuf);
   c.rto_min = o.rto_min;
   c.rto_max = Nanos{120'000'000'000};

@@ -31,6 +31,8 @@ struct Options {
   bool timestamps = true, sack = true, window_scaling = true, no_delay = false;
   int rcvbuf = 131072, sndbuf = 524288, rcvbuf_max = 6291456;
   bool rcvbuf_fixed = false;  // said: windows do not grow beyond it
+  tcp::Ecn ecn = tcp::Ecn::accept;
+  std::uint8_t quick_acks = 16;
   tcp::SynCookies syn_cookies = tcp::SynCookies::under_pressure;
   std::uint16_t initial_window = 10;
   int syn_retries = 6, synack_retries = 5;

@@ -58,6 +58,8 @@ typedef struct tcp_shim tcp_shim;
 //                            given); half of it is the first window. Without it SO_RCVBUF tells 131072, the first
 //                            window is 65535, and windows grow up to
 //   rcvbuf_max=BYTES         (tcp_rmem[2]), which also gives the window scale that is offered.  6291456
+//   ecn=0|1|2                tcp_ecn: never, asked for and accepted, accepted.  2
+//   quick_acks=N             ACKs that go at once at the start of a flow; 0: all are delayed.  16
 //   syncookies=0|1|2         tcp_syncookies: never, when half-open ones crowd, always.  1
 //   sndbuf=BYTES             tcp_wmem[1]: what SO_SNDBUF tells of a new socket.  524288
 //   initial_window=SEGMENTS  1 to 100.  10
