@@ -51,7 +51,7 @@ CableSpec make_cable(std::uint64_t seed, Rng& rng, const Shrink& shrink) {
   if (rng.below(4) == 0 && shrink.has(Trouble::shrink)) c.shrink_ppm = 100'000;
   const Nanos down = start + 1_ms * rng.below(2'000), narrow = start + 1_ms * rng.below(1'500);
   const Nanos down_for = 1_ms * (10 + rng.below(700));
-  const Nanos narrow_for = rng.below(2) ? 1_ms * (100 + rng.below(3'000)) : patience;  // or for good
+  const Nanos narrow_for = 1_ms * (100 + rng.below(1'000));
   if (rng.below(3) == 0 && shrink.has(Trouble::outage)) c.down_from = down, c.down_until = down + down_for;
   c.mtu_told = rng.below(2);
   const auto mtu = static_cast<std::uint16_t>(1'280 + rng.below(180));
