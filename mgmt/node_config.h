@@ -18,6 +18,7 @@
 #include "dataplane/port/impair.h"
 #include "l4/local_addresses.h"
 #include "l4/service.h"
+#include "l4/tcp/config.h"
 #include "l7/policy.h"
 
 namespace sluice::mgmt {
@@ -78,6 +79,11 @@ struct NodeConfig {
   LogSeverity log_level = LogSeverity::info;
   AccessFormat access_format = AccessFormat::none;
   std::string access_path = "-";  // "-": standard output
+
+  tcp::Ecn ecn = tcp::Ecn::accept;
+  tcp::SynCookies syn_cookies = tcp::SynCookies::under_pressure;
+  bool pacing = false;
+  std::uint8_t quick_acks = 0;
 
   // Limits. Of one worker, unless said.
   std::uint32_t connections = 16384;

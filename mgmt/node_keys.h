@@ -99,6 +99,14 @@ void visit_node(V& v, NodeConfig& c) {
     t.choice("access", n.access_format, {"none", "text", "json"}, "form of the access log");
     t.text("access_path", n.access_path, "file of the access log; \"-\" is standard output");
   });
+  v.table("tcp", c, "TCP to clients and endpoints", [](auto& t, NodeConfig& n) {
+    t.choice("ecn", n.ecn, {"off", "accept", "ask"}, "explicit congestion notification; ask: towards endpoints too");
+    t.choice("syn_cookies", n.syn_cookies, {"never", "under_pressure", "always"},
+             "when a SYN is answered without being remembered");
+    t.flag("pacing", n.pacing, "spread segments over the round trip, where that is longer than a few milliseconds");
+    t.number("quick_acks", n.quick_acks, 0, 255,
+             "ACKs that are not delayed at the start of a connection; 0: they ride on the answer");
+  });
   v.table("limits", c, "sizes of fixed memory; of one worker unless said", [](auto& t, NodeConfig& n) {
     t.number("connections", n.connections, 16, 4'000'000, "TCP connections, of clients and to endpoints together");
     t.number("exchanges", n.exchanges, 16, 1'000'000, "HTTP requests under way");

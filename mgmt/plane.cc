@@ -190,6 +190,10 @@ PipelineConfig Plane::pipeline_config(std::uint16_t worker, const SipHash::Key& 
   c.tcp.out_of_order_limit = config_.receive_window;
   c.tcp.send_limit = config_.send_buffer;
   c.tcp.time_wait = config_.time_wait;
+  c.tcp.ecn = config_.ecn;
+  c.tcp.syn_cookies = config_.syn_cookies;
+  c.tcp.pacing = config_.pacing;
+  c.tcp.quick_acks = config_.quick_acks;
   c.tcp.secret = secret;
   for (const IpAddress& address : upstream_sources_)
     c.tcp.sources[c.tcp.source_count++] = {address, config_.upstream.ports.first, config_.upstream.ports.last};

@@ -126,6 +126,7 @@ def pipelining(tour):
 
 def detail(tour):
     """sluicectl connections --detail tells of a connection what ss -ti tells at its other end"""
+    tour.ground.quiet(f"ip netns exec {tour.ground.namespaces['client']} sysctl -qw net.ipv4.tcp_ecn=1")
     request = f"GET /a HTTP/1.1\\r\\n{HOST.strip()}\\r\\n\\r\\n"
     client = tour.ground.start("client", ["bash", "-c", f"exec 3<>/dev/tcp/{WEB4}/80; printf '{request}' >&3; "
                                           "head -n 1 <&3; exec sleep 30"], stdout=subprocess.PIPE)
@@ -143,6 +144,7 @@ def detail(tour):
     check(told["mss"] - 12 * told["timestamps"] == int(re.search(r" mss:(\d+)", theirs).group(1)), f"MSS: {told}")
     sent, received = (int(re.search(rf"{word}:(\d+)", theirs).group(1)) for word in ("bytes_sent", "bytes_received"))
     check((ours["bytes_in"], told["bytes_acknowledged"]) == (sent, received), f"bytes: {ours}")
+    check(" ecn" in theirs and told["ecn"], f"the client asked for ECN and the node accepts it: {told}")
     check(ours["state"] == "established" and told["sack"] and ours["smoothed_rtt_us"] < 200_000, f"{ours}")
 
 

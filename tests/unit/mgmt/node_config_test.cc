@@ -60,6 +60,11 @@ ports = "40000-40999"
 [log]
 level = "debug"
 access = "json"
+[tcp]
+ecn = "ask"
+syn_cookies = "always"
+pacing = true
+quick_acks = 16
 [limits]
 time_wait = "1s"
 endpoints = 5
@@ -69,6 +74,10 @@ endpoints = 5
   EXPECT_EQ(node->worker_cpus, (std::vector<std::int64_t>{1, 3}));
   EXPECT_EQ(node->hugepages, Hugepages::never);
   EXPECT_TRUE(node->idle_sleep);
+  EXPECT_EQ(node->ecn, tcp::Ecn::ask);
+  EXPECT_EQ(node->syn_cookies, tcp::SynCookies::always);
+  EXPECT_TRUE(node->pacing);
+  EXPECT_EQ(node->quick_acks, 16);
   EXPECT_EQ(node->drain_timeout.millis(), 300'000);
   const PortConfig& port = node->ports.at(0);
   EXPECT_FALSE(port.promiscuous);
