@@ -23,6 +23,8 @@ def parts(minutes, first):
         yield "sim, planted bugs", ["./dev", "sim", "--mutants"]
     for name in kinds.fuzz_names():
         yield f"fuzz {name}", ["./dev", "fuzz", name, "--seconds", str(60 * minutes)]
+    yield ("ten minutes of virtual time at full rate to one endpoint",
+           ["env", "SLUICE_FULL_RATE_SECONDS=600", "./dev", "test", "--sanitize", "lto", "--match", "unit_l4"])
     yield "transfers of 100 MB over bad links", ["./dev", "e2e", "--full"]
     for script in kinds.found("tests/soak/*.sh", "tests/soak/*.py"):
         yield script, [script]
