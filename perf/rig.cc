@@ -95,6 +95,7 @@ Rig::Rig(RigSpec spec, Buffers& buffers, const Clock& clock)
     if (!engine) give_up(engine.error());
     seat->engine = std::move(*engine);
     PipelineConfig config = spec_.pipeline;
+    config.tcp.quick_acks = 0;  // as the appliance
     config.worker = config.forward.worker = config.exchanges.worker = worker;
     config.workers = config.forward.workers = config.exchanges.workers = spec_.workers;
     config.exchanges.objects = objects;

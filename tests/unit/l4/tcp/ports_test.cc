@@ -2,8 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-
-#include <cstdlib>
 #include <deque>
 
 #include "l4/tcp/stack.h"
