@@ -98,6 +98,7 @@ Verdict expire(Tcb& t, Core& core, Nanos now) {
     t.ack_at = Nanos::never();
     t.acknowledge_now();
   }
+  if (t.paced && t.pace_at <= now) t.paced = false;
   if (t.timer_at <= now) {
     const Verdict verdict = timer_fired(t, core, now);
     if (verdict != Verdict::kept) return verdict;

@@ -42,4 +42,4 @@ inline void pace(Tcb& t, const Config& c, std::uint32_t bytes, Nanos now) {
 
 }  // namespace sluice::tcp
 
-// Tested in tests/unit/l4/tcp/recovery_test.cc.
+// Tested in tests/unit/l4/tcp/pace_test.cc.
