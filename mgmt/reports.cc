@@ -117,10 +117,9 @@ Offset<fb::StatusReport> report_status(FlatBufferBuilder& out, const ReportSourc
     const WorkerSeat& seat = *from.plane.workers()[i];
     const std::uint64_t total = static_cast<std::uint64_t>((from.plane.clock().now() - from.started).seconds() *
                                                            static_cast<double>(from.plane.clock().tsc_hz()));
-    workers.push_back(
-        fb::CreateWorkerStatus(out, static_cast<std::uint16_t>(i), static_cast<std::uint16_t>(seat.cpu),
-                               seat.counters.get(Counter::busy_tsc), total,
-                               open_connections(seat), seat.pipeline->forwarder().flows().size(), buffers));
+    workers.push_back(fb::CreateWorkerStatus(out, static_cast<std::uint16_t>(i), static_cast<std::uint16_t>(seat.cpu),
+                                             seat.counters.get(Counter::busy_tsc), total, open_connections(seat),
+                                             seat.pipeline->forwarder().flows().size(), buffers));
   }
   std::vector<Offset<fb::PortStatus>> ports;
   for (const PortSeat& port : from.plane.ports()) {

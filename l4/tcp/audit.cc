@@ -106,4 +106,4 @@ const char* Stack::audit() const {
 
 }  // namespace sluice::tcp
 
-// Tested in tests/unit/l4/tcp/input_slow_test.cc, and by planted bugs (tests/sim/planted.py).
+// Tested in tests/unit/l4/tcp/input_slow_test.cc, tests/sim/planted.py.

@@ -60,4 +60,4 @@ struct Rack {
 
 }  // namespace sluice::tcp
 
-// Tested in tests/unit/l4/tcp/recovery_test.cc.
+// Tested in tests/unit/l4/tcp/rack_test.cc.

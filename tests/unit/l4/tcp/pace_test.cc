@@ -1,4 +1,6 @@
 // Pacing as conversations with a scripted peer: bursts are bounded, and nothing ever stalls.
+#include "l4/tcp/pace.h"
+
 #include "tests/unit/l4/tcp/script.h"
 
 namespace sluice::tcp {

@@ -14,7 +14,7 @@ using test::Bytes;
 using test::get32;
 using test::put32;
 
-constexpr std::uint8_t FIN = 1, SYN = 2, RST = 4, ACK = 16;
+constexpr std::uint8_t FIN = 1, SYN = 2, ACK = 16;
 
 struct Sent {
   IpAddress local;

@@ -1,79 +1,11 @@
 // Loss recovery as conversations with a scripted peer: what is sent again and when, how much goes in recovery, what is
 // taken back. Expectations are the RFCs', and Linux's where they leave freedom.
-#include "tests/unit/l4/tcp/script.h"
+#include "l4/tcp/recovery.h"
+
+#include "tests/unit/l4/tcp/recovery_script.h"
 
 namespace sluice::tcp {
 namespace {
-
-using State = CongestionState;
-
-// Segments of 1000 bytes, counted from 0; the round trip of the handshake is 100 ms.
-struct RecoveryTest : ScriptTest {
-  static constexpr std::uint32_t mss = 1000;
-
-  std::uint32_t at(std::uint32_t n) const { return iss + 1 + mss * n; }
-  static Bytes syn_options(bool sack, bool ts) {
-    Bytes o{2, 4, 0x03, 0xe8};
-    if (ts) o[2] = 0x03, o[3] = 0xf4;  // 1012: 1000 with timestamps
-    if (sack) o.insert(o.end(), {4, 2, 1, 1});
-    if (ts) o.insert(o.end(), {1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0});
-    return o;
-  }
-  void open(bool sack = true, bool ts = false, Nanos rtt = 100_ms) {
-    send({.flags = SYN, .seq = 100, .options = syn_options(sack, ts)});
-    const auto answer = next();
-    ASSERT_TRUE(answer);
-    iss = answer->seq;
-    ts_zero = answer->options.ts_value;
-    later(rtt);
-    send({.flags = ACK, .seq = 101, .ack = iss + 1, .options = ts ? echo(ts_zero) : Bytes{}});
-    events();
-    EXPECT_FALSE(next());
-  }
-  Bytes echo(std::uint32_t of) {
-    Bytes o{1, 1, 8, 10, 0, 0, 0, 2, 0, 0, 0, 0};
-    put32(&o[8], of);
-    return o;
-  }
-  struct Block {
-    std::uint32_t begin, end;  // segments
-  };
-  void ack(std::uint32_t n, std::initializer_list<Block> blocks = {}, Bytes more = {}, std::uint8_t flags = 0,
-           std::uint16_t window = 65535) {
-    Bytes o = std::move(more);
-    if (blocks.size()) {
-      o.insert(o.end(), {1, 1, 5, static_cast<std::uint8_t>(2 + 8 * blocks.size())});
-      for (const Block& b : blocks) {
-        o.resize(o.size() + 8);
-        put32(&o[o.size() - 8], at(b.begin));
-        put32(&o[o.size() - 4], at(b.end));
-      }
-    }
-    send({.flags = static_cast<std::uint8_t>(ACK | flags), .seq = 101, .ack = at(n), .window = window, .options = o});
-  }
-  // The segments that go out now, as "0 1 2"; a size other than a segment's is shown.
-  std::string sent() {
-    std::string out;
-    while (const auto got = next()) {
-      last = *got;
-      if (!out.empty()) out += ' ';
-      if (got->payload.empty()) out += got->flags & FIN ? "fin" : "ack";
-      else out += std::to_string((got->seq - iss - 1) / mss);
-      if (!got->payload.empty() && got->payload.size() != mss) out += ":" + std::to_string(got->payload.size());
-    }
-    return out;
-  }
-  std::string sent_within(Nanos time) {
-    later(time);
-    return sent();
-  }
-  std::uint32_t cwnd() { return info().cwnd_segments; }
-  std::uint32_t ssthresh() { return info().ssthresh_segments; }
-  State mode() { return info().congestion_state; }
-
-  Got last;
-  std::uint32_t ts_zero = 0;
-};
 
 TEST_F(RecoveryTest, InRecoveryOneGoesForEachThatArrives) {  // RFC 6937, window at ssthresh all the way
   open();
@@ -178,97 +110,6 @@ TEST_F(RecoveryTest, LimitedTransmit) {  // RFC 3042: a new segment for each of 
     EXPECT_EQ(sent(), "14");
     EXPECT_EQ(info().retransmits, 0u);
   }
-}
-
-TEST_F(RecoveryTest, AFewSackedAreGivenAQuarterOfTheLeastRtt) {  // RFC 8985 6.2 step 4
-  open();
-  give(4 * mss);
-  sent();
-  later(100_ms);
-  ack(0, {{3, 4}});
-  EXPECT_EQ(sent(), "");
-  EXPECT_EQ(sent_within(24_ms), "");
-  EXPECT_EQ(sent_within(5_ms), "0") << "the window is what the first retransmission makes it";
-  EXPECT_EQ(mode(), State::recovery);
-}
-
-TEST_F(RecoveryTest, OnceReorderingWasSeenThreeSackedAreNoProof) {  // RFC 8985 6.2
-  open();
-  give(8 * mss);
-  sent();
-  later(100_ms);
-  ack(0, {{2, 3}});
-  ack(1, {{2, 3}});  // 0 came late: reordering
-  EXPECT_TRUE(info().reordering);
-  ack(3);
-  ack(3, {{4, 7}});
-  EXPECT_EQ(sent(), "");
-  EXPECT_EQ(sent_within(30_ms), "3");
-}
-
-TEST_F(RecoveryTest, ATailIsProbedAfterTwoRoundTrips) {  // RFC 8985 7.2
-  open();
-  give(2 * mss);
-  sent();
-  EXPECT_EQ(sent_within(200_ms), "");
-  EXPECT_EQ(sent_within(5_ms), "1") << "2 x SRTT and an allowance of 2 ms";
-  EXPECT_EQ(counters.get(Counter::tcp_tail_probes), 1u);
-  EXPECT_EQ(info().timeouts, 0u);
-  // No second probe in an episode; the timeout counts from the probe.
-  EXPECT_EQ(sent_within(290_ms), "");
-  EXPECT_EQ(sent_within(20_ms), "0");
-  EXPECT_EQ(info().timeouts, 1u);
-}
-
-TEST_F(RecoveryTest,
-       ASegmentAloneIsProbedNotBeforeTheTimeout) {  // 2 x SRTT + rto_min, or the timeout if that is earlier
-  open();
-  give(mss);
-  sent();
-  ack(0);
-  EXPECT_EQ(sent_within(290_ms), "");
-  EXPECT_EQ(sent_within(15_ms), "0");
-  EXPECT_EQ(counters.get(Counter::tcp_tail_probes), 1u);
-  EXPECT_EQ(sent_within(305_ms), "0");
-  EXPECT_EQ(info().timeouts, 1u);
-  later(100_ms);
-  ack(1);
-  EXPECT_EQ(cwnd(), 2u);
-  EXPECT_EQ(ssthresh(), 7u);
-}
-
-TEST_F(RecoveryTest, AProbeSendsNewDataWhereTheWindowsOfThePeerTakesIt) {  // RFC 8985 7.3
-  open();
-  give(12 * mss);
-  EXPECT_EQ(sent(), "0 1 2 3 4 5 6 7 8 9");
-  EXPECT_EQ(sent_within(204_ms), "10");
-  later(100_ms);
-  ack(0, {{10, 11}});
-  EXPECT_EQ(sent(), "0") << "what was sent so long before is lost";
-}
-
-TEST_F(RecoveryTest, AProbeThatRepairedALossCutsTheWindow) {  // RFC 8985 7.4.2
-  open();
-  give(3 * mss);
-  sent();
-  EXPECT_EQ(sent_within(205_ms), "2");
-  later(100_ms);
-  give(mss);
-  EXPECT_EQ(sent(), "3");
-  ack(4);  // beyond the probe, and no duplicate was told
-  EXPECT_EQ(ssthresh(), 7u);
-  EXPECT_EQ(counters.get(Counter::tcp_tail_probe_recoveries), 1u);
-}
-
-TEST_F(RecoveryTest, AProbeThatWasForNothingCutsNothing) {
-  open();
-  give(3 * mss);
-  sent();
-  EXPECT_EQ(sent_within(205_ms), "2");
-  ack(3);
-  ack(3, {{2, 3}});  // DSACK: both arrived
-  EXPECT_EQ(info().ssthresh_segments, 0x7fffffffu);
-  EXPECT_EQ(counters.get(Counter::tcp_tail_probe_recoveries), 0u);
 }
 
 TEST_F(RecoveryTest, ATimeoutSendsTheHeadAndStartsSlowly) {  // RFC 6298 5.4 to 5.6, RFC 5681 3.1

@@ -118,10 +118,9 @@ TEST(Print, ConnectionsInDetailSpeakAsSsDoes) {
                                        5000, 10, 100, 2896, 14'480, 1500, 3, detail);
   out.Finish(fb::CreateConnectionsReport(out, out.CreateVector(&connection, 1), 7, true));
   const std::string text = print(*flatbuffers::GetRoot<fb::ConnectionsReport>(out.GetBufferPointer()));
-  for (const char* word :
-       {"192.0.2.1:80 <> 192.0.2.9:4000", " ts sack ", "wscale:7,3", "rto:204 ", "rtt:1.500/0.750",
-        "mss:1448 rcvmss:1400 pmtu:1500", "cwnd:14480 ssthresh:20000", "retrans:3", "lost:1448", "reordering",
-        "delivery_rate:10.0Mbps", "limited_by:congestion", "1 of 7", "not all"})
+  for (const char* word : {"192.0.2.1:80 <> 192.0.2.9:4000", " ts sack ", "wscale:7,3", "rto:204 ", "rtt:1.500/0.750",
+                           "mss:1448 rcvmss:1400 pmtu:1500", "cwnd:14480 ssthresh:20000", "retrans:3", "lost:1448",
+                           "reordering", "delivery_rate:10.0Mbps", "limited_by:congestion", "1 of 7", "not all"})
     EXPECT_THAT(text, HasSubstr(word));
   EXPECT_THAT(text, testing::Not(HasSubstr("ecn")));
 }
