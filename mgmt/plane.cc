@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "dataplane/base/large_pages.h"
+#include "mgmt/worker_config.h"
 
 namespace sluice::mgmt {
 
@@ -173,50 +174,6 @@ std::expected<void, StartError> Plane::compile_addresses() {
   return {};
 }
 
-PipelineConfig Plane::pipeline_config(std::uint16_t worker, const SipHash::Key& secret) const {
-  PipelineConfig c;
-  c.worker = worker;
-  c.workers = config_.workers;
-  c.host.neighbours.capacity = config_.neighbours;
-  c.host.announces = worker == 0;
-
-  c.tcp.connections = config_.connections;
-  c.tcp.handshakes = std::max(256u, config_.connections / 4);
-  c.tcp.time_waits = std::max(1024u, config_.connections * 2);
-  c.tcp.transmit_records = std::max(16'384u, std::min(config_.connections * 8, plan_.held * 2));
-  c.tcp.held_buffers_max = plan_.held;
-  c.tcp.out_of_order_buffers_max = plan_.held / 4;
-  c.tcp.receive_limit = config_.receive_window;
-  c.tcp.out_of_order_limit = config_.receive_window;
-  c.tcp.send_limit = config_.send_buffer;
-  c.tcp.time_wait = config_.time_wait;
-  c.tcp.ecn = config_.ecn;
-  c.tcp.syn_cookies = config_.syn_cookies;
-  c.tcp.pacing = config_.pacing;
-  c.tcp.quick_acks = config_.quick_acks;
-  c.tcp.secret = secret;
-  for (const IpAddress& address : upstream_sources_)
-    c.tcp.sources[c.tcp.source_count++] = {address, config_.upstream.ports.first, config_.upstream.ports.last};
-
-  c.tls.sessions = config_.tls_sessions;
-  c.tls.hot_keys = std::min(config_.tls_sessions, 4096u);
-  c.tls.handshakes = std::min(config_.tls_handshakes, config_.tls_sessions);
-
-  c.forward.worker = worker;
-  c.forward.workers = config_.workers;
-  c.forward.flows = config_.flows;
-  c.forward.seeds = random_bytes<FlowHash>();
-  c.forward.first_port = random_bytes<std::uint32_t>() % 65'536;
-
-  c.exchanges.worker = worker;
-  c.exchanges.workers = config_.workers;
-  c.exchanges.connections = config_.connections;
-  c.exchanges.exchanges = config_.exchanges;
-  c.exchanges.objects = config_.objects;
-  c.exchanges.source_by_route = config_.upstream.addresses.empty();
-  return c;
-}
-
 std::expected<void, StartError> Plane::start_workers(const Published<Policy>& policy) {
   const auto secret = random_bytes<SipHash::Key>();
   for (std::uint16_t worker = 0; worker < config_.workers; ++worker) {
@@ -247,8 +204,12 @@ std::expected<void, StartError> Plane::start_workers(const Published<Policy>& po
                             .routes = routes_,
                             .addresses = addresses_,
                             .policy = policy};
-    seat.pipeline = std::make_unique<Pipeline>(pipeline_config(worker, secret), deps, std::move(bindings),
-                                               Rng{random_bytes<std::uint64_t>()}, clock_->now());
+    PipelineConfig config = worker_config(config_, plan_, upstream_sources_, worker);
+    config.tcp.secret = secret;
+    config.forward.seeds = random_bytes<FlowHash>();
+    config.forward.first_port = random_bytes<std::uint32_t>() % 65'536;
+    seat.pipeline = std::make_unique<Pipeline>(config, deps, std::move(bindings), Rng{random_bytes<std::uint64_t>()},
+                                               clock_->now());
     if (const auto lines = helpers_->lines(worker); !lines.empty()) seat.pipeline->tls().use_helpers(lines);
     if (worker == 0) seat.pipeline->announce();
   }

@@ -102,7 +102,6 @@ class Plane {
   std::expected<void, StartError> open_ports(const Topology& topology);
   std::expected<void, StartError> open_port(const PortPlace& place, const PortConfig& config, const MacAddress* mac);
   std::expected<void, StartError> compile_addresses();
-  PipelineConfig pipeline_config(std::uint16_t worker, const SipHash::Key& secret) const;
 
   const NodeConfig config_;
   BufferPlan plan_;

@@ -268,19 +268,16 @@ std::expected<void, std::string> load_filter(bool kernel_ports) {
   return {};
 }
 
+// ThreadSanitizer has a thread of its own, which takes no signals.
+#if defined(__has_feature)
+constexpr int deaf_threads = __has_feature(thread_sanitizer);
+#else
+constexpr int deaf_threads = 0;  // this compiler's builds have no sanitizer of threads
+#endif
+
 }  // namespace
 
 void restrict_files() { umask(027); }
-
-// ThreadSanitizer has a thread of its own, which takes no signals.
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SLUICE_DEAF_THREADS 1
-#endif
-#endif
-#ifndef SLUICE_DEAF_THREADS
-#define SLUICE_DEAF_THREADS 0
-#endif
 
 std::expected<void, std::string> drop_capabilities(std::span<const int> keep) {
   // What the process may keep it must have: a container's root lacks some.
@@ -303,7 +300,7 @@ std::expected<void, std::string> drop_capabilities(std::span<const int> keep) {
   sigaddset(&set, signal);
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
   done = failed = 0;
-  int asked = -SLUICE_DEAF_THREADS;
+  int asked = -deaf_threads;
   for (const pid_t thread : threads())
     if (syscall(SYS_tgkill, getpid(), thread, signal) == 0) ++asked;
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds{5};
