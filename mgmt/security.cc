@@ -36,6 +36,7 @@ struct Wanted {
 };
 Wanted wanted;
 std::atomic<int> done{0}, failed{0};
+std::atomic<bool> filtered{false};  // the system calls are
 
 void give_up(int) {
   const int before = errno;
@@ -265,17 +266,23 @@ std::expected<void, std::string> load_filter(bool kernel_ports) {
     return std::unexpected{"the list of system calls does not fit this libseccomp"};
   if (const int loaded = seccomp_load(filter.get()); loaded != 0)
     return std::unexpected{fmt::format("the kernel takes no seccomp filter: {}", std::strerror(-loaded))};
+  filtered = true;
   return {};
 }
 
-// ThreadSanitizer has a thread of its own, which takes no signals.
 #if defined(__has_feature)
-constexpr int deaf_threads = __has_feature(thread_sanitizer);
+constexpr bool finds_races = __has_feature(thread_sanitizer), finds_leaks = __has_feature(address_sanitizer);
 #else
-constexpr int deaf_threads = 0;  // this compiler's builds have no sanitizer of threads
+constexpr bool finds_races = false, finds_leaks = false;  // this compiler's builds have no sanitizers
 #endif
+constexpr int deaf_threads = finds_races ? 1 : 0;  // ThreadSanitizer's own takes no signals
 
 }  // namespace
+
+// LeakSanitizer asks at the end: it stops all threads by ptrace, which a process behind the filter cannot. The same
+// code is looked through by tests that run a data plane without it.
+extern "C" int __lsan_is_turned_off();                                  // NOLINT(bugprone-reserved-identifier)
+int __lsan_is_turned_off() { return finds_leaks && filtered ? 1 : 0; }  // NOLINT(bugprone-reserved-identifier)
 
 void restrict_files() { umask(027); }
 

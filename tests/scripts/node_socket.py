@@ -25,7 +25,8 @@ import control_plane
 BUILD = os.path.abspath(os.environ["SLUICE_BUILD"])
 GROUP = "games"  # of Debian's base-passwd, on every machine
 NOBODY = 65534
-LIMIT = 0.1  # seconds (issue 2)
+SANITIZED = os.environ.get("SLUICE_FLAVOUR", "test") != "test"  # works up to forty times as long
+LIMIT, PATIENCE = 1 if SANITIZED else 0.1, 2  # seconds (the first of issue 2)
 
 failed = 0
 
@@ -231,32 +232,37 @@ def start_abuser(path, act):
 
 
 def status_meanwhile(node):
-    """A new connection for each question, as sluicectl makes them. What the machine itself holds up for once (a build at
-    its side) does not come three times in a row, as a server that is held up does."""
+    """A new connection for each question, as sluicectl makes them. The 100 ms are what the management thread may work
+    before it answers: a machine that does something else as well takes the CPU from it for as long. One that sleeps or
+    waits for a client instead of working has PATIENCE, the best of three."""
+    def worked():
+        with open(f"/proc/{node.process.pid}/task/{node.process.pid}/schedstat", encoding="ascii") as file:
+            return int(file.read().split()[0]) / 1e9
+
     def ask():
-        began = time.monotonic()
+        began, before = time.monotonic(), worked()
         control_plane.status(control_plane.Node(node.path))
-        return time.monotonic() - began
+        return time.monotonic() - began, worked() - before
 
     for name, act in abuses().items():
         abusers = [start_abuser(node.path, act) for _ in range(3)]
-        worst = 0
+        wall, cpu, trouble = 0, 0, ""
         try:
             for _ in range(60):
                 best = ask()
                 for _ in range(2):
-                    if best > LIMIT:
+                    if best[0] > LIMIT:
                         best = min(best, ask())
-                worst = max(worst, best)
+                wall, cpu = max(wall, best[0]), max(cpu, best[1])
                 time.sleep(0.01)
         except (OSError, AssertionError, struct.error) as error:
-            worst = f"{type(error).__name__}: {error}"
+            trouble = f"{type(error).__name__}: {error}"
         for pid in abusers:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-        right = isinstance(worst, float) and worst <= LIMIT
-        check(f"status within 100 ms beside {name}", right, str(worst))
-        print(f"  at the latest after {worst if isinstance(worst, str) else f'{1000 * worst:.1f} ms'}", flush=True)
+        told = trouble or f"at the latest after {1000 * wall:.1f} ms, {1000 * cpu:.1f} ms of them worked"
+        check(f"status within 100 ms beside {name}", not trouble and cpu <= LIMIT and wall <= PATIENCE, told)
+        print(f"  {told}", flush=True)
 
 
 def main():
