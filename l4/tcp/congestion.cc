@@ -6,8 +6,8 @@ namespace sluice::tcp {
 
 namespace {
 
-constexpr std::uint32_t beta = 717, scale = 1024;  // 0.7 (RFC 9438 4.6), in Linux's fraction
-constexpr double c = 0.4;
+constexpr double c = 0.4;                                             // RFC 9438 5.1, segments / s^3
+constexpr std::uint64_t one = 1 << 16;                                // segment
 constexpr unsigned samples_min = 8, css_rounds = 5, css_divisor = 4;  // RFC 9406 4.3
 
 }  // namespace
@@ -16,16 +16,11 @@ void Congestion::acknowledged(std::uint32_t segments, std::uint32_t rtt_min_us, 
   if (!limited()) return;
   if (slow_start()) {
     // Conservative slow start grows by a quarter.
-    std::uint32_t grow = segments;
-    if (css_rounds_) {
-      grown_ += segments;
-      grow = grown_ / css_divisor;
-      grown_ %= css_divisor;
-    }
-    const std::uint32_t room = ssthresh_ - cwnd_;
-    cwnd_ = narrow(cwnd_ + std::min(grow, room));
-    if (grow <= room) return;
-    segments = grow - room;
+    const std::uint64_t grown = exact() + segments * one / (css_rounds_ ? css_divisor : 1);
+    const std::uint64_t limit = ssthresh_ * one;
+    set_exact(std::min(grown, limit));
+    if (grown <= limit) return;
+    segments = static_cast<std::uint32_t>((grown - limit) / one);
   }
   avoid(segments, rtt_min_us, now_ms);
 }
@@ -76,6 +71,7 @@ void Congestion::sent(std::uint32_t out, bool is_limited, Seq una, Seq next, std
     if (used < cwnd_) {
       ssthresh_ = narrow(current_ssthresh(false));
       cwnd_ = narrow((std::uint32_t{cwnd_} + used) / 2);
+      fraction_ = 0;
     }
     used_ = 0;
   }
@@ -88,6 +84,7 @@ void Congestion::restart_after_idle(std::uint32_t idle_ms, std::uint32_t rto_ms,
   std::int64_t left = std::int64_t{idle_ms} - rto_ms;
   for (; left > 0 && cwnd_ > least; left -= rto_ms) cwnd_ /= 2;
   cwnd_ = std::max(cwnd_, least);
+  fraction_ = 0;
   used_at_ms_ = now_ms;
   used_ = 0;
 }
@@ -113,56 +110,51 @@ void Congestion::reduce(std::uint32_t delivered, std::uint32_t in_flight, bool a
   }
   send = std::max(send, prr_out_ ? 0 : 1);  // the first retransmission always goes
   cwnd_ = narrow(static_cast<std::uint32_t>(static_cast<std::int32_t>(in_flight) + send));
+  fraction_ = 0;
 }
 
-std::uint32_t Congestion::reduced() {
+void Congestion::cut() {
+  prior_cwnd_ = cwnd_;
   // Fast convergence (RFC 9438 4.7).
-  last_max_ = cwnd_ < last_max_ ? narrow(cwnd_ * (scale + beta) / (2 * scale)) : cwnd_;
+  last_max_ = cwnd_ < last_max_ ? narrow(cwnd_ * 17u / 20) : cwnd_;
   epoch_ms_ = 0;
   css_rounds_ = 0;
-  return std::max(cwnd_ * beta / scale, 2u);
+  // The next epoch begins with the part of a segment that ssthresh does not show.
+  estimate_ =
+      std::max(static_cast<std::uint32_t>(std::uint64_t{exact()} * 7 / 10), static_cast<std::uint32_t>(2 * one));
+  ssthresh_ = narrow(estimate_ >> 16);
+  fraction_ = 0;
 }
 
+void Congestion::begin_epoch(std::uint32_t now_ms) {
+  epoch_ms_ = now_ms;
+  if (estimate_ >> 16 == cwnd_) set_exact(std::max(estimate_, exact()));
+  estimate_ = exact();
+  origin_ = std::max(last_max_, cwnd_);
+  k_seconds_ = static_cast<float>(std::cbrt((origin_ - static_cast<double>(exact()) / one) / c));
+}
+
+// RFC 9438 4.2 to 4.5, each segment that was acknowledged counted.
 void Congestion::avoid(std::uint32_t segments, std::uint32_t rtt_min_us, std::uint32_t now_ms) {
   now_ms = now_ms ? now_ms : 1;
-  reno_acked_ += segments;
-  const bool fresh = epoch_ms_ == 0 || last_cwnd_ != cwnd_ || now_ms - last_ms_ > 31;
-  if (fresh && (epoch_ms_ == 0 || now_ms != last_ms_)) {
-    last_cwnd_ = cwnd_;
+  if (epoch_ms_ == 0) begin_epoch(now_ms), last_ms_ = now_ms - 1;
+  if (now_ms != last_ms_) {
     last_ms_ = now_ms;
-    if (epoch_ms_ == 0) {
-      epoch_ms_ = now_ms;
-      reno_acked_ = segments;
-      reno_ = cwnd_;
-      origin_ = std::max(last_max_, cwnd_);
-      k_seconds_ = static_cast<float>(std::cbrt((origin_ - cwnd_) / c));
-    }
     const double t = (now_ms - epoch_ms_) * 1e-3 + rtt_min_us * 1e-6 - k_seconds_;
-    const double target = origin_ + std::trunc(c * t * t * t);
-    per_growth_ = target > cwnd_ ? static_cast<std::uint32_t>(cwnd_ / (target - cwnd_)) : 100u * cwnd_;
-    // The curve says little while no loss showed where the limit is.
-    if (last_max_ == 0) per_growth_ = std::min(per_growth_, 20u);
+    const double window = std::min(origin_ + c * t * t * t, 65535.0);
+    target_ = window > 0 ? static_cast<std::uint32_t>(window * one) : 0;
   }
-  if (fresh) {
-    // Reno-friendly region (4.3): one more for each cwnd x (1 + beta) / (3 x (1 - beta)) acknowledged.
-    const std::uint32_t step = std::max(cwnd_ * 15u / 8, 1u);
-    while (reno_acked_ > step) {
-      reno_acked_ -= step;
-      reno_ = narrow(reno_ + 1u);
-    }
-    if (reno_ > cwnd_) per_growth_ = std::min<std::uint32_t>(per_growth_, cwnd_ / (reno_ - cwnd_));
-    per_growth_ = std::max(per_growth_, 2u);  // never faster than half a window in a round trip
-  }
-  if (grown_ >= per_growth_) {
-    grown_ = 0;
-    cwnd_ = narrow(cwnd_ + 1u);
-  }
-  grown_ += segments;
-  if (grown_ >= per_growth_) {
-    const std::uint32_t more = grown_ / per_growth_;
-    grown_ -= more * per_growth_;
-    cwnd_ = narrow(cwnd_ + more);
-  }
+  // Reno-friendly: nine seventeenths of a segment a round trip until the cut is made up for, then a whole one (4.3).
+  const std::uint64_t acked = segments * one / cwnd_;
+  estimate_ = static_cast<std::uint32_t>(
+      std::min(estimate_ + (estimate_ >> 16 < prior_cwnd_ ? acked * 9 / 17 : acked), 65535 * one));
+  const std::uint64_t window = exact();
+  // No faster than half a window in a round trip, and no slower than a twentieth while no loss showed where the limit
+  // is: the curve knows little then.
+  const std::uint64_t target = std::min<std::uint64_t>(target_, window + window / 2);
+  std::uint64_t step = target > window ? target - window : 0;
+  if (last_max_ == 0) step = std::max(step, window / 20);
+  set_exact(std::min(std::max<std::uint64_t>(window + step * segments / cwnd_, estimate_), cwnd_max * one));
 }
 
 }  // namespace sluice::tcp

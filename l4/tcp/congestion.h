@@ -53,27 +53,26 @@ class Congestion {
   void remember(std::uint32_t saved) { prior_ssthresh_ = narrow(saved); }
   // A reduction begins: ssthresh is cut, the window follows by reduce().
   void begin_reduction() {
-    prior_cwnd_ = cwnd_;
     prr_delivered_ = prr_out_ = 0;
-    grown_ = 0;
-    ssthresh_ = narrow(reduced());
+    cut();
   }
   // PRR: an ACK delivered that many segments; the window is what may be in flight now.
   void reduce(std::uint32_t delivered, std::uint32_t in_flight, bool advanced, bool newly_lost);
   void reduction_sent(std::uint32_t segments) { prr_out_ = narrow(prr_out_ + segments); }
-  void end_reduction() { cwnd_ = std::min<std::uint16_t>(ssthresh_, static_cast<std::uint16_t>(cwnd_max)); }
+  void end_reduction() {
+    cwnd_ = ssthresh_;
+    fraction_ = 0;
+  }
 
-  // Retransmission timeout. `cut`: the first of an episode.
-  void timed_out(bool cut, std::uint32_t in_flight) {
-    if (cut) {
-      prior_cwnd_ = cwnd_;
+  // Retransmission timeout. `first` of an episode.
+  void timed_out(bool first, std::uint32_t in_flight) {
+    if (first) {
       prior_ssthresh_ = narrow(current_ssthresh(false));
-      ssthresh_ = narrow(reduced());
-      epoch_ms_ = 0;
+      cut();
       round_min_us_ = last_round_min_us_ = 0;
     }
     cwnd_ = narrow(in_flight + 1);
-    grown_ = 0;
+    fraction_ = 0;
   }
   // The loss was none: as if it had not been. True when ssthresh went back too.
   bool undo() {
@@ -86,7 +85,14 @@ class Congestion {
 
  private:
   static std::uint16_t narrow(std::uint32_t n) { return static_cast<std::uint16_t>(std::min(n, 0xffffu)); }
-  std::uint32_t reduced();
+  std::uint32_t exact() const { return std::uint32_t{cwnd_} << 16 | fraction_; }
+  void set_exact(std::uint64_t window) {
+    cwnd_ = narrow(static_cast<std::uint32_t>(window >> 16));
+    fraction_ = static_cast<std::uint16_t>(window);
+  }
+  // The multiplicative decrease, of ssthresh alone.
+  void cut();
+  void begin_epoch(std::uint32_t now_ms);
   void avoid(std::uint32_t segments, std::uint32_t rtt_min_us, std::uint32_t now_ms);
 
   std::uint16_t cwnd_ = 0, ssthresh_ = static_cast<std::uint16_t>(infinite), initial_ = 10;
@@ -98,11 +104,12 @@ class Congestion {
   std::uint8_t samples_ = 0, css_rounds_ = 0;
   Seq usage_end_;
   std::uint32_t used_at_ms_ = 0;
-  // CUBIC: window at the last loss, where the curve is flat, of a Reno flow beside us; segments acknowledged since.
-  std::uint16_t last_max_ = 0, origin_ = 0, reno_ = 0, last_cwnd_ = 0;
-  std::uint32_t reno_acked_ = 0, epoch_ms_ = 0, last_ms_ = 0;
-  std::uint32_t per_growth_ = 0;  // segments to acknowledge for one more in the window
-  std::uint32_t grown_ = 0;       // acknowledged towards it
+  // CUBIC: W_max as the last loss left it (0: none yet) and as this epoch uses it, K, the curve's value at last_ms_ and
+  // W_est, the window of a Reno flow beside us; those two in segments / 65536, as cwnd_ with fraction_.
+  std::uint16_t fraction_ = 0;
+  std::uint16_t last_max_ = 0, origin_ = 0;
+  std::uint32_t target_ = 0, estimate_ = 0;
+  std::uint32_t epoch_ms_ = 0, last_ms_ = 0;
   float k_seconds_ = 0;
   // HyStart++, microseconds; 0: unknown.
   std::uint32_t round_min_us_ = 0, last_round_min_us_ = 0, css_baseline_us_ = 0;

@@ -50,6 +50,7 @@ Peer::Peer(const PeerSpec& spec, Buffers& buffers, Nanos start)
   c.timestamps = spec.timestamps;
   c.secret[0] = spec.secret;
   for (const Prefix& prefix : spec.addresses) c.sources[c.source_count++] = {prefix.address, 20000, 29999};
+  if (spec.tune) spec.tune(c);
   stack_ = std::make_unique<tcp::Stack>(c, buffers, counters_, start);
   listens_.ports = spec.listens;
   stack_->set_listeners(tcp::ListenerView{&listens_});

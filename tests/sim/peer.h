@@ -2,6 +2,7 @@
 // strings for the models of clients and backends on top.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -21,6 +22,7 @@ struct PeerSpec {
   std::uint8_t secret = 0;
   bool sack = true, timestamps = true;
   std::uint32_t receive_limit = 64 * 1024;  // small ones shut the window of whoever writes to a slow reader
+  std::function<void(tcp::Config&)> tune;   // the last word
 };
 
 class Peer {
