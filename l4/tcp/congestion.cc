@@ -36,7 +36,7 @@ void Congestion::round_began() {
 }
 
 void Congestion::sampled(std::uint32_t rtt_us) {
-  if (!slow_start()) return;
+  if (!slow_start() || !unlimited()) return;  // later ones end where a loss told (RFC 9406 4.3)
   round_min_us_ = round_min_us_ ? std::min(round_min_us_, rtt_us) : rtt_us;
   if (samples_ < 255) ++samples_;
   if (samples_ < samples_min || last_round_min_us_ == 0) return;
@@ -117,18 +117,18 @@ void Congestion::cut() {
   prior_cwnd_ = cwnd_;
   // Fast convergence (RFC 9438 4.7).
   last_max_ = cwnd_ < last_max_ ? narrow(cwnd_ * 17u / 20) : cwnd_;
-  epoch_ms_ = 0;
+  epoch_over_ = true;
   css_rounds_ = 0;
   // The next epoch begins with the part of a segment that ssthresh does not show.
-  estimate_ =
-      std::max(static_cast<std::uint32_t>(std::uint64_t{exact()} * 7 / 10), static_cast<std::uint32_t>(2 * one));
-  ssthresh_ = narrow(estimate_ >> 16);
+  target_ = std::max(static_cast<std::uint32_t>(std::uint64_t{exact()} * 7 / 10), static_cast<std::uint32_t>(2 * one));
+  ssthresh_ = narrow(target_ >> 16);
   fraction_ = 0;
 }
 
 void Congestion::begin_epoch(std::uint32_t now_ms) {
   epoch_ms_ = now_ms;
-  if (estimate_ >> 16 == cwnd_) set_exact(std::max(estimate_, exact()));
+  if (epoch_over_ && target_ >> 16 == cwnd_) set_exact(std::max(target_, exact()));
+  epoch_over_ = false;
   estimate_ = exact();
   origin_ = std::max(last_max_, cwnd_);
   k_seconds_ = static_cast<float>(std::cbrt((origin_ - static_cast<double>(exact()) / one) / c));
@@ -137,7 +137,7 @@ void Congestion::begin_epoch(std::uint32_t now_ms) {
 // RFC 9438 4.2 to 4.5, each segment that was acknowledged counted.
 void Congestion::avoid(std::uint32_t segments, std::uint32_t rtt_min_us, std::uint32_t now_ms) {
   now_ms = now_ms ? now_ms : 1;
-  if (epoch_ms_ == 0) begin_epoch(now_ms), last_ms_ = now_ms - 1;
+  if (epoch_ms_ == 0 || epoch_over_) begin_epoch(now_ms), last_ms_ = now_ms - 1;
   if (now_ms != last_ms_) {
     last_ms_ = now_ms;
     const double t = (now_ms - epoch_ms_) * 1e-3 + rtt_min_us * 1e-6 - k_seconds_;

@@ -1,4 +1,5 @@
-// congestion.h - how much may be in flight: CUBIC (RFC 9438) with HyStart++ (RFC 9406), initial window (RFC 6928),
+// congestion.h - how much may be in flight: CUBIC (RFC 9438) with HyStart++ (RFC 9406) in the first slow start, initial
+// window (RFC 6928),
 // Proportional Rate Reduction (RFC 6937 with the bounds of RFC 9937), validation of an unused window (RFC 2861, as
 // Linux does it). In segments, as Linux counts. Plain data; recovery.cc decides when.
 //
@@ -69,7 +70,7 @@ class Congestion {
     if (first) {
       prior_ssthresh_ = narrow(current_ssthresh(false));
       cut();
-      round_min_us_ = last_round_min_us_ = 0;
+      last_max_ = 1;  // the next epoch has K = 0 and W_max = cwnd (RFC 9438 4.8)
     }
     cwnd_ = narrow(in_flight + 1);
     fraction_ = 0;
@@ -78,6 +79,7 @@ class Congestion {
   bool undo() {
     if (prior_ssthresh_ == 0) return false;
     cwnd_ = std::max(cwnd_, prior_cwnd_);
+    if (epoch_over_) resume_epoch();
     if (prior_ssthresh_ <= ssthresh_) return false;
     ssthresh_ = prior_ssthresh_;
     return true;
@@ -93,6 +95,12 @@ class Congestion {
   // The multiplicative decrease, of ssthresh alone.
   void cut();
   void begin_epoch(std::uint32_t now_ms);
+  // RFC 9438 4.9: the curve goes on as if nothing had been cut.
+  void resume_epoch() {
+    epoch_over_ = false;
+    last_max_ = epoch_ms_ ? origin_ : 0;
+    target_ = 0;
+  }
   void avoid(std::uint32_t segments, std::uint32_t rtt_min_us, std::uint32_t now_ms);
 
   std::uint16_t cwnd_ = 0, ssthresh_ = static_cast<std::uint16_t>(infinite), initial_ = 10;
@@ -101,11 +109,13 @@ class Congestion {
   // How much of the window was in use, of the round trip that ends at usage_end_.
   std::uint16_t out_max_ = 0, used_ = 0;
   bool limited_ : 1 = false;
+  bool epoch_over_ : 1 = false;  // cut since it began
   std::uint8_t samples_ = 0, css_rounds_ = 0;
   Seq usage_end_;
   std::uint32_t used_at_ms_ = 0;
-  // CUBIC: W_max as the last loss left it (0: none yet) and as this epoch uses it, K, the curve's value at last_ms_ and
-  // W_est, the window of a Reno flow beside us; those two in segments / 65536, as cwnd_ with fraction_.
+  // CUBIC: W_max as the last loss left it (0: none yet) and as this epoch uses it, K, the curve's value at last_ms_
+  // (the new ssthresh once the epoch is over) and W_est, the window of a Reno flow beside us; those two in segments /
+  // 65536, as cwnd_ with fraction_.
   std::uint16_t fraction_ = 0;
   std::uint16_t last_max_ = 0, origin_ = 0;
   std::uint32_t target_ = 0, estimate_ = 0;
@@ -116,5 +126,3 @@ class Congestion {
 };
 
 }  // namespace sluice::tcp
-
-// Tested in tests/unit/l4/tcp/recovery_test.cc.
