@@ -68,8 +68,16 @@ void deliver_in_order(Tcb& t, Chain data, Core& core, Nanos now) {
   }
 }
 
-// What was waiting behind the hole that closed.
-void take_waiting(Tcb& t, Core& core) {
+void report_twice(Tcb& t, Range twice) {  // RFC 2883 4.1.2
+  if (!t.sack || twice.begin == twice.end) return;
+  t.dsack_begin = twice.begin;
+  t.dsack_end = twice.end;
+  t.dsack_due = true;
+}
+
+// What was waiting behind the hole that closed; the segment from `begin` on closed it, and may have filled more.
+void take_waiting(Tcb& t, Seq begin, Core& core) {
+  if (!t.dsack_due) report_twice(t, t.reassembly.known(core.holes, begin, t.rcv_nxt));
   const std::uint32_t buffers = t.reassembly.buffers(), before = t.received.segments();
   const std::uint32_t taken = t.reassembly.take(core.holes, t.rcv_nxt, t.received);
   const std::uint32_t moved = t.received.segments() - before, left = t.reassembly.buffers();
@@ -92,11 +100,7 @@ void keep_out_of_order(Tcb& t, Seq begin, Chain data, Core& core) {
     core.counters.add(Counter::drop_tcp_out_of_order);
     return;
   }
-  if (const Range twice = t.reassembly.known(core.holes, begin, begin + data.size()); twice.begin < twice.end) {
-    t.dsack_begin = twice.begin;  // RFC 2883 4.1.2
-    t.dsack_end = twice.end;
-    t.dsack_due = t.sack;
-  }
+  report_twice(t, t.reassembly.known(core.holes, begin, begin + data.size()));
   const std::uint32_t before = t.reassembly.buffers();
   if (!t.reassembly.insert(core.holes, begin, std::move(data), core.buffers, core.counters))
     core.counters.add(Counter::drop_tcp_out_of_order);
@@ -124,7 +128,7 @@ void deliver(Tcb& t, const Segment& s, Packet packet, std::uint32_t skip, std::u
   Chain data = payload_of(s, std::move(packet), skip, size);
   if (begin != t.rcv_nxt) return keep_out_of_order(t, begin, std::move(data), core);
   deliver_in_order(t, std::move(data), core, now);
-  if (!t.reassembly.empty()) take_waiting(t, core);
+  if (!t.reassembly.empty()) take_waiting(t, begin, core);
 }
 
 std::uint32_t window_to_offer(const Tcb& t, const Core& core) {

@@ -24,14 +24,22 @@ std::uint16_t offered_window(Tcb& t, const Core& core) {
 // What every segment reports (RFC 2018 4), the duplicate first (RFC 2883 4).
 void choose_sacks(Sender& s) {
   Tcb& t = s.t;
-  if (!t.sack || (t.reassembly.empty() && !t.dsack_due)) return;
+  if (!t.sack || (t.reassembly.empty() && !t.dsack_due && !t.fin_seen)) return;
   const unsigned limit = t.timestamps ? 3 : 4;
   unsigned count = 0;
   s.dsack = t.dsack_due;
   if (t.dsack_due) s.sacks[count++] = {t.dsack_begin, t.dsack_end};
   std::array<Range, 4> ranges;
   const unsigned found = t.reassembly.report(s.core.holes, limit - count, ranges);
-  for (unsigned i = 0; i < found; ++i) s.sacks[count++] = ranges[i];
+  bool fin_told = !t.fin_seen;  // a FIN that waits counts as a byte, as in Linux
+  for (unsigned i = 0; i < found; ++i) {
+    if (t.fin_seen && ranges[i].end == t.fin_seq) {
+      ranges[i].end += 1;
+      fin_told = true;
+    }
+    s.sacks[count++] = ranges[i];
+  }
+  if (!fin_told && count < limit) s.sacks[count++] = {t.fin_seq, t.fin_seq + 1};
   s.sack_count = static_cast<std::uint8_t>(count);
 }
 
