@@ -15,6 +15,7 @@ PipelineConfig worker_config(const NodeConfig& node, const BufferPlan& plan, std
   c.tcp.connections = node.connections;
   c.tcp.handshakes = std::max(256u, node.connections / 4);
   c.tcp.time_waits = std::max(1024u, node.connections * 2);
+  c.tcp.transits = node.connections;  // never the limit: only what was needed at once is ever touched
   c.tcp.transmit_records = std::max(16'384u, std::min(node.connections * 8, plan.held * 2));
   c.tcp.held_buffers_max = plan.held;
   c.tcp.out_of_order_buffers_max = plan.held / 4;

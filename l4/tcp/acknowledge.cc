@@ -33,25 +33,26 @@ void process_sacks(Ack& a) {
   Tcb& t = a.t;
   const Options& o = a.s.options;
   const bool dsack = is_dsack(o, a.s.ack);
-  if (dsack) note_duplicate(a, o.sack[0]);
-  if (t.board.empty()) return;
+  if (dsack && wake(t, a.core)) note_duplicate(a, o.sack[0]);
+  if (t.transit->board.empty()) return;
   for (unsigned i = dsack ? 1 : 0; i < o.sack_count; ++i) {
     const Range range = o.sack[i];
     // Reversed, beyond what was sent, or not above what is acknowledged: no block of ours.
     if (!(range.begin < range.end) || range.end > t.snd_nxt || range.begin <= t.snd_una) continue;
-    t.board.sack(a.core.records, range, a.news, t.rack, t.rate);
+    t.transit->board.sack(a.core.records, range, a.news, t.transit->rack, t.rate);
   }
-  if (t.mode != Mode::loss || t.undo_marked) note_reordering(t, a.news.reordered_from, t.board.fack(a.core.records));
+  if (t.mode != Mode::loss || t.undo_marked)
+    note_reordering(t, a.news.reordered_from, t.transit->board.fack(a.core.records));
 }
 
 // What the cumulative ACK frees, and the RTT that it tells (RFC 6298 3, RFC 7323 4).
 void take_off(Ack& a, Seq prior_fack) {
   Tcb& t = a.t;
   News& n = a.news;
-  const std::uint32_t sacked_before = t.board.sacked();
+  const std::uint32_t sacked_before = t.transit->board.sacked();
   const std::uint32_t delivered_before = n.delivered;
   n.reordered_from = t.snd_nxt;
-  t.board.acknowledge(a.core.records, t.snd_una, n, t.rack, t.rate);
+  t.transit->board.acknowledge(a.core.records, t.snd_una, n, t.transit->rack, t.rate);
   if (n.data_acked) n.set_timer = true;
 
   std::int64_t rtt = -1, last = -1;  // for the timeout: the oldest; for the minimum and HyStart++: the newest
@@ -86,8 +87,8 @@ void take_off(Ack& a, Seq prior_fack) {
     } else {
       note_reordering(t, n.reordered_from, prior_fack);
     }
-  } else if (n.has_sack_sent && !t.board.empty() &&
-             since(n.now, n.first_sack_sent) > since(n.now, a.core.records[t.board.head()].sent)) {
+  } else if (n.has_sack_sent && !t.transit->board.empty() &&
+             since(n.now, n.first_sack_sent) > since(n.now, a.core.records[t.transit->board.head()].sent)) {
     n.set_timer = true;  // the sacked were sent before the head: the timeout counts from here
   }
 }
@@ -122,7 +123,8 @@ void control_congestion(Ack& a, std::uint32_t lost_before) {
   if (!t.sacks_reneged) t.rate.finish(n.rate, n.delivered > 0, t.rtt.min_us(), n.now);
   else if (n.delivered) t.rate.delivered_at = n.now;
   if (reducing(t)) {
-    t.congestion.reduce(n.delivered, t.board.in_flight(), n.advanced, t.board.lost_ever() != lost_before);
+    t.congestion.reduce(n.delivered, t.transit->board.in_flight(), n.advanced,
+                        t.transit->board.lost_ever() != lost_before);
   } else if (t.reordering > 3 ? n.progress() : n.data_acked) {
     t.congestion.acknowledged(n.delivered, t.rtt.min_us(), static_cast<std::uint32_t>(a.now.millis()));
   }
@@ -148,7 +150,7 @@ void answer_probe(Ack& a) {
 // An ACK from before, overtaken by others: what it sacks is still news.
 void process_old_ack(Ack& a) {
   if (!a.t.sack || a.s.options.sack_count == 0) return;
-  const std::uint32_t lost_before = a.t.board.lost_ever();
+  const std::uint32_t lost_before = a.t.transit->board.lost_ever();
   process_sacks(a);
   judge(a, 0);
   control_congestion(a, lost_before);
@@ -162,7 +164,8 @@ void process_ack(Tcb& t, const Segment& s, Core& core, Nanos now) {
   News& n = a.news;
   n.now = stamp_of(now);
   n.rtt_min = t.rtt.min_us();
-  n.recovery_point = t.recovery_point;
+  n.mss = t.segment_size;
+  n.recovery_point = t.transit->recovery_point;
   n.sack = t.sack;
   n.reordered_from = t.snd_nxt;
   n.carries_data = s.length() > 0;
@@ -172,15 +175,15 @@ void process_ack(Tcb& t, const Segment& s, Core& core, Nanos now) {
     const std::int64_t age = static_cast<std::int32_t>(t.ts_now(now) - s.options.ts_echo);
     n.echo_sent = static_cast<std::uint32_t>((now.millis() - age) * 1000 + 999);
   }
-  const std::uint32_t lost_before = t.board.lost_ever();
+  const std::uint32_t lost_before = t.transit->board.lost_ever();
   if (s.ack < t.snd_una) {
     process_old_ack(a);
     if (a.resend != Resend::none) t.resend = a.resend;
     return;
   }
   n.advanced = s.ack > t.snd_una;
-  const bool was_empty = t.board.empty();
-  const Seq prior_fack = t.sack ? t.board.fack(core.records) : t.snd_una;
+  const bool was_empty = t.transit->board.empty();
+  const Seq prior_fack = t.sack ? t.transit->board.fack(core.records) : t.snd_una;
   n.window_moved = update_send_window(t, s, n.advanced);
   if (n.advanced) move_una(a);
   else if (!t.released && (t.snd_wnd == 0 || was_empty))
@@ -195,7 +198,7 @@ void process_ack(Tcb& t, const Segment& s, Core& core, Nanos now) {
   take_off(a, prior_fack);
   if (n.advanced && t.mtu_probe_out) mtu_probe_acknowledged(t, core, now);
   n.rtt_min = t.rtt.min_us();
-  if (n.rate.any) t.rack.adapt(t.rate.delivered + n.delivered, n.rate.prior_delivered);
+  if (n.rate.any) t.transit->rack.adapt(t.rate.delivered + n.delivered, n.rate.prior_delivered);
   if (t.tail_probe_out) judge_tail_probe(a);
   const bool told_nothing = !n.carries_data && !n.window_moved && !n.data_acked;
   if (told_nothing || n.data_sacked || n.echo || n.dsack || t.mode != Mode::open) judge(a, n.duplicate() ? 1 : 0);

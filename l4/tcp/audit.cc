@@ -10,7 +10,7 @@ namespace {
 const char* audit_board(const Tcb& t, const Records& records, std::uint32_t& used) {
   std::uint32_t out = 0, sacked = 0, lost = 0, again = 0;
   Seq last = t.snd_una;
-  for (std::uint32_t i = t.board.head(); i != no_slot; i = records[i].next, ++used) {
+  for (std::uint32_t i = t.transit->board.head(); i != no_slot; i = records[i].next, ++used) {
     const Record& r = records[i];
     if (r.end <= r.begin) return "an empty record on the scoreboard";
     if (r.begin < last) return "records of the scoreboard overlap, or lie before SND.UNA";
@@ -20,11 +20,12 @@ const char* audit_board(const Tcb& t, const Records& records, std::uint32_t& use
     if (r.is(is_sacked)) sacked += r.segments;
     if (r.is(is_lost)) lost += r.segments;
     if (r.is(is_again)) again += r.segments;
-    if (records[i].next == no_slot && t.board.tail() != i) return "the scoreboard's tail is not its last record";
+    if (records[i].next == no_slot && t.transit->board.tail() != i)
+      return "the scoreboard's tail is not its last record";
   }
   // Without SACK, `sacked` counts duplicate ACKs.
-  if (out != t.board.out() || lost != t.board.lost() || again != t.board.again() ||
-      (t.sack && sacked != t.board.sacked()))
+  if (out != t.transit->board.out() || lost != t.transit->board.lost() || again != t.transit->board.again() ||
+      (t.sack && sacked != t.transit->board.sacked()))
     return "the scoreboard's sums are not those of its records";
   return nullptr;
 }
@@ -32,14 +33,14 @@ const char* audit_board(const Tcb& t, const Records& records, std::uint32_t& use
 const char* audit_reassembly(const Tcb& t, const Holes& holes, std::uint32_t& used) {
   std::uint32_t bytes = 0, buffers = 0;
   Seq last = t.rcv_nxt;
-  for (std::uint32_t i = t.reassembly.head(); i != no_slot; i = holes[i].next, ++used) {
+  for (std::uint32_t i = t.transit->reassembly.head(); i != no_slot; i = holes[i].next, ++used) {
     const Hole& hole = holes[i];
     if (hole.data.empty() || hole.begin <= last) return "out-of-order ranges overlap, touch or are due";
     last = hole.end();
     bytes += hole.data.size();
     buffers += hole.data.segments();
   }
-  if (bytes != t.reassembly.bytes() || buffers != t.reassembly.buffers())
+  if (bytes != t.transit->reassembly.bytes() || buffers != t.transit->reassembly.buffers())
     return "the sums of out-of-order data are not those of its ranges";
   return nullptr;
 }
@@ -59,19 +60,21 @@ const char* audit_sequences(const Tcb& t) {
 const char* Stack::audit() const {
   Machine& m = *machine_;
   const char* fault = nullptr;
-  std::uint32_t held = 0, out_of_order = 0, records = 0, holes = 0;
+  std::uint32_t held = 0, out_of_order = 0, records = 0, holes = 0, transits = 0;
   const auto check = [&](bool holds, const char* text) {
     if (!holds && !fault) fault = text;
   };
   m.connections.each([&](Tcb& t) {
     const std::uint32_t index = m.index_of(t);
-    held += t.queue.buffers() + t.reassembly.buffers() + t.unconsumed_buffers;
-    out_of_order += t.reassembly.buffers();
+    transits += t.transit != &m.core.resting;
+    held += t.queue.buffers() + t.transit->reassembly.buffers() + t.unconsumed_buffers;
+    out_of_order += t.transit->reassembly.buffers();
     for (const char* found : {audit_board(t, m.core.records, records), audit_reassembly(t, m.core.holes, holes)})
       check(!found, found);
     if (t.state == State::closed) {
       check(!t.in_table, "a closed connection can be found");
-      check(t.board.empty() && t.reassembly.empty() && t.queue.size() == 0, "a closed connection holds data");
+      check(t.transit->board.empty() && t.transit->reassembly.empty() && t.queue.size() == 0,
+            "a closed connection holds data");
       check(!t.released || t.in_events || t.in_output, "a connection that nobody knows keeps its place");
       return;
     }
@@ -83,6 +86,8 @@ const char* Stack::audit() const {
       check(m.wheel.armed(index) && m.wheel.deadline(index) <= t.deadline().nanos(m.latest),
             "a deadline that no timer keeps");
   });
+  check(m.core.resting == Transit{}, "what all connections at rest share was written");
+  check(transits == m.core.transits.used(), "a transit is lost or doubled");
   check(held == m.core.held, "the buffers held are not those of all queues");
   check(out_of_order == m.core.out_of_order_held, "the buffers held out of order are not those of all queues");
   check(records + m.core.records.left() == m.core.config.transmit_records, "a transmit record is lost or doubled");

@@ -55,6 +55,8 @@ struct Config {
   std::uint32_t time_waits = 32 * 1024;         // the oldest is recycled
   std::uint32_t transmit_records = 128 * 1024;  // one for each range in flight; shared by all connections
 
+  std::uint32_t transits = 16 * 1024;  // connections with something on its way (transit.h); memory is touched as needed
+
   // Packet buffers that receive, reassembly and send queues of this worker may hold together (held_max of design.md 2).
   std::uint32_t held_buffers_max = 16 * 1024;
   std::uint32_t out_of_order_buffers_max = 4 * 1024;  // of these, out of order

@@ -6,8 +6,7 @@
 #include "dataplane/packet/chain.h"
 #include "l4/tcp/config.h"
 #include "l4/tcp/path_mtus.h"
-#include "l4/tcp/reassembly.h"
-#include "l4/tcp/scoreboard.h"
+#include "l4/tcp/transit.h"
 
 namespace sluice::tcp {
 
@@ -40,6 +39,7 @@ struct Core {
         counters(n),
         records(c.transmit_records),
         holes(c.out_of_order_buffers_max),
+        transits(c.transits),
         settings(std::make_unique<Settings[]>(c.settings)),
         path_mtus(c.secret, c.path_mtus),
         challenges(c.challenge_acks_per_second),
@@ -52,6 +52,8 @@ struct Core {
   Counters& counters;
   Records records;
   Holes holes;
+  Transits transits;
+  Transit resting;                             // of all connections at rest: as a new one, never written
   const std::unique_ptr<Settings[]> settings;  // Config::settings sets
   PathMtus path_mtus;
   RateLimit challenges, resets;

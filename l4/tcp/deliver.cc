@@ -20,7 +20,7 @@ Chain payload_of(const Segment& s, Packet packet, std::uint32_t skip, std::uint3
   return out;
 }
 
-std::uint32_t own_buffers(const Tcb& t) { return t.unconsumed_buffers + t.reassembly.buffers(); }
+std::uint32_t own_buffers(const Tcb& t) { return t.unconsumed_buffers + t.transit->reassembly.buffers(); }
 std::uint32_t charge(const Tcb& t) { return own_buffers(t) * buffer_charge; }
 
 void add_quick_acks(Tcb& t, unsigned most) {
@@ -70,17 +70,17 @@ void deliver_in_order(Tcb& t, Chain data, Core& core, Nanos now) {
 
 void report_twice(Tcb& t, Range twice) {  // RFC 2883 4.1.2
   if (!t.sack || twice.begin == twice.end) return;
-  t.dsack_begin = twice.begin;
-  t.dsack_end = twice.end;
+  t.transit->dsack_begin = twice.begin;
+  t.transit->dsack_end = twice.end;
   t.dsack_due = true;
 }
 
 // What was waiting behind the hole that closed; the segment from `begin` on closed it, and may have filled more.
 void take_waiting(Tcb& t, Seq begin, Core& core) {
-  if (!t.dsack_due) report_twice(t, t.reassembly.known(core.holes, begin, t.rcv_nxt));
-  const std::uint32_t buffers = t.reassembly.buffers(), before = t.received.segments();
-  const std::uint32_t taken = t.reassembly.take(core.holes, t.rcv_nxt, t.received);
-  const std::uint32_t moved = t.received.segments() - before, left = t.reassembly.buffers();
+  if (!t.dsack_due) report_twice(t, t.transit->reassembly.known(core.holes, begin, t.rcv_nxt));
+  const std::uint32_t buffers = t.transit->reassembly.buffers(), before = t.received.segments();
+  const std::uint32_t taken = t.transit->reassembly.take(core.holes, t.rcv_nxt, t.received);
+  const std::uint32_t moved = t.received.segments() - before, left = t.transit->reassembly.buffers();
   core.out_of_order_held -= buffers - left;
   core.held -= buffers - left - moved;
   t.unconsumed_buffers += moved;
@@ -96,16 +96,16 @@ void keep_out_of_order(Tcb& t, Seq begin, Chain data, Core& core) {
   else if (t.acks_due < 16) ++t.acks_due;
   const Config& c = core.config;
   if (core.out_of_order_held >= c.out_of_order_buffers_max ||
-      t.reassembly.buffers() * buffer_charge >= c.out_of_order_limit) {
+      t.transit->reassembly.buffers() * buffer_charge >= c.out_of_order_limit || !wake(t, core)) {
     core.counters.add(Counter::drop_tcp_out_of_order);
     return;
   }
-  report_twice(t, t.reassembly.known(core.holes, begin, begin + data.size()));
-  const std::uint32_t before = t.reassembly.buffers();
-  if (!t.reassembly.insert(core.holes, begin, std::move(data), core.buffers, core.counters))
+  report_twice(t, t.transit->reassembly.known(core.holes, begin, begin + data.size()));
+  const std::uint32_t before = t.transit->reassembly.buffers();
+  if (!t.transit->reassembly.insert(core.holes, begin, std::move(data), core.buffers, core.counters))
     core.counters.add(Counter::drop_tcp_out_of_order);
-  core.held += t.reassembly.buffers() - before;
-  core.out_of_order_held += t.reassembly.buffers() - before;
+  core.held += t.transit->reassembly.buffers() - before;
+  core.out_of_order_held += t.transit->reassembly.buffers() - before;
 }
 
 }  // namespace
@@ -128,7 +128,7 @@ void deliver(Tcb& t, const Segment& s, Packet packet, std::uint32_t skip, std::u
   Chain data = payload_of(s, std::move(packet), skip, size);
   if (begin != t.rcv_nxt) return keep_out_of_order(t, begin, std::move(data), core);
   deliver_in_order(t, std::move(data), core, now);
-  if (!t.reassembly.empty()) take_waiting(t, begin, core);
+  if (!t.transit->reassembly.empty()) take_waiting(t, begin, core);
 }
 
 std::uint32_t window_to_offer(const Tcb& t, const Core& core) {

@@ -32,6 +32,11 @@ inline std::uint16_t syn_window(const Settings& own) {
 }
 std::uint32_t window_to_offer(const Tcb& t, const Core& core);  // bytes from RCV.NXT on
 void consumed(Tcb& t, std::uint32_t bytes, Core& core, Nanos now);
+// transit.cc: a connection that is at rest gets its own Transit, before anything in it is written. False: there is
+// none.
+bool wake(Tcb& t, Core& core);
+// Gives it back when nothing is on its way in either direction and nothing of the past matters.
+void rest(Tcb& t, Core& core);
 // expire.cc: deadlines that have passed.
 Verdict expire(Tcb& t, Core& core, Nanos now);
 // The timer behind data in flight: TLP's probe where there may be one, else the retransmission timeout, counted from

@@ -28,7 +28,7 @@ void retransmission_timeout(Tcb& t, Core& core, Nanos now) {
 
 // The retransmission timeout of the head, counted from when it was sent last.
 Nanos timeout_left(const Tcb& t, const Core& core, Nanos now) {
-  const std::int32_t age = since(stamp_of(now), core.records[t.board.head()].sent);
+  const std::int32_t age = since(stamp_of(now), core.records[t.transit->board.head()].sent);
   return t.rto(core.config) - Nanos{1'000} * std::int64_t{age};
 }
 
@@ -44,7 +44,7 @@ Verdict timer_fired(Tcb& t, Core& core, Nanos now) {
   const bool unanswered = timer == Timer::retransmit || (timer == Timer::persist && t.unanswered);
   if (unanswered && now - t.progress_at >= core.settings[t.settings].user_timeout) return give_up(t, core);
   if (timer == Timer::persist) {
-    if (t.board.empty()) {
+    if (t.transit->board.empty()) {
       if (t.snd_wnd) t.force_send = true;
       else t.probe_due = true;
       t.unanswered = static_cast<std::uint8_t>(std::min(t.unanswered + 1, 255));
@@ -55,7 +55,7 @@ Verdict timer_fired(Tcb& t, Core& core, Nanos now) {
     }
     return Verdict::kept;
   }
-  if (t.board.empty()) return Verdict::kept;
+  if (t.transit->board.empty()) return Verdict::kept;
   if (timer == Timer::probe) {
     t.tail_probe_due = !t.tail_probe_out;  // at most one unanswered
     restart_timeout(t, core, now, !t.tail_probe_due);
@@ -77,11 +77,12 @@ Verdict idle_fired(Tcb& t, Core& core, Nanos now) {
     close(t, 0, core);
     return Verdict::closed;
   }
+  t.undo_marked = false;  // a DSACK that has not come in all that time does not come
   const Settings& own = core.settings[t.settings];
   if (own.keepalive_probes == 0) return Verdict::kept;
   if (t.keepalives >= own.keepalive_probes) return give_up(t, core);
   ++t.keepalives;
-  if (t.board.empty()) {  // otherwise retransmission finds out
+  if (t.transit->board.empty()) {  // otherwise retransmission finds out
     t.probe_due = true;
     core.counters.add(Counter::tcp_keepalive_probes);
   } else {
@@ -108,7 +109,7 @@ Verdict expire(Tcb& t, Core& core, Nanos now) {
 }
 
 void restart_timeout(Tcb& t, const Core& core, Nanos now, bool from_head) {
-  if (t.board.empty()) {
+  if (t.transit->board.empty()) {
     t.timer = Timer::none;
     t.timer_at = Nanos::never();
     return;
@@ -121,10 +122,10 @@ void restart_timeout(Tcb& t, const Core& core, Nanos now, bool from_head) {
 }
 
 bool schedule_probe(Tcb& t, const Core& core, Nanos now, bool advancing) {
-  if (t.board.empty() || !t.sack || (t.mode != Mode::open && t.mode != Mode::cwr)) return false;
+  if (t.transit->board.empty() || !t.sack || (t.mode != Mode::open && t.mode != Mode::cwr)) return false;
   // TLP_calc_PTO (RFC 8985 7.2), with rto_min as the worst delayed ACK and a tick's allowance otherwise, as Linux.
   Nanos probe = core.config.rto_initial;
-  if (t.rtt.known()) probe = t.rtt.smoothed() * 2 + (t.board.out() == 1 ? core.config.rto_min : Nanos{2_ms});
+  if (t.rtt.known()) probe = t.rtt.smoothed() * 2 + (t.transit->board.out() == 1 ? core.config.rto_min : Nanos{2_ms});
   const Nanos left = advancing ? t.rto(core.config) : timeout_left(t, core, now);
   if (left > Nanos{}) probe = std::min(probe, left);  // where the timeout is earlier, the probe goes in its place
   t.timer = Timer::probe;
@@ -154,12 +155,15 @@ void close(Tcb& t, std::uint16_t event, Core& core) {
   if (t.state == State::closed) return;
   t.state = State::closed;
   t.events |= event | event_closed;
-  core.held -= t.queue.buffers() + t.reassembly.buffers();
-  core.out_of_order_held -= t.reassembly.buffers();
-  t.reassembly.clear(core.holes);
+  core.held -= t.queue.buffers() + t.transit->reassembly.buffers();
+  core.out_of_order_held -= t.transit->reassembly.buffers();
   t.dropped = {std::min(t.unsent(), t.queue.size()), t.queue.size()};
   t.queue.clear();
-  t.board.clear(core.records);
+  if (t.transit != &core.resting) {
+    t.transit->reassembly.clear(core.holes);
+    t.transit->board.clear(core.records);
+    rest(t, core);
+  }
   t.timer = Timer::none;
   t.timer_at = t.ack_at = t.idle_at = Nanos::never();
   t.acks_due = 0;

@@ -46,8 +46,8 @@ bool take_chain(Reader& in, Chain& out, Buffers& buffers, bool& starved) {
 std::size_t Stack::image_size(ConnId id) const {
   const Tcb* t = machine_->find(id);
   if (!t || !t->synchronized()) return 0;
-  return fixed_size + 4 + t->received.size() + 4 + t->queue.size() + t->reassembly.bytes() +
-         8 * std::size_t{hole_count(t->reassembly, machine_->core.holes)};
+  return fixed_size + 4 + t->received.size() + 4 + t->queue.size() + t->transit->reassembly.bytes() +
+         8 * std::size_t{hole_count(t->transit->reassembly, machine_->core.holes)};
 }
 
 std::size_t Stack::export_image(ConnId id, MutableBytes to, Nanos now) const {
@@ -71,7 +71,7 @@ std::size_t Stack::export_image(ConnId id, MutableBytes to, Nanos now) const {
                                    (t->fin_seen ? fin_was_seen : 0) | (t->fin_received ? fin_was_received : 0) |
                                    (t->transparent ? is_transparent : 0)));
   for (const Seq seq : {t->snd_una, t->snd_nxt, t->snd_wl1, t->snd_wl2, t->rcv_nxt, t->rcv_edge, t->last_ack_sent,
-                        t->fin_seq, t->queue.begin()})
+                        t->transit->fin_seq, t->queue.begin()})
     out.u32(seq.value);
   out.u32(t->snd_wnd);
   out.u32(t->snd_wnd_max);
@@ -91,10 +91,10 @@ std::size_t Stack::export_image(ConnId id, MutableBytes to, Nanos now) const {
   out.u32(t->retransmits);
   out.u32(t->timeouts);
   out.u32(t->unconsumed_bytes - t->received.size());  // taken by l7 already
-  out.u32(hole_count(t->reassembly, holes));
+  out.u32(hole_count(t->transit->reassembly, holes));
   put_chain(out, t->received);
   put_chain(out, t->queue.chain());
-  for (std::uint32_t i = t->reassembly.head(); i != no_slot; i = holes[i].next) {
+  for (std::uint32_t i = t->transit->reassembly.head(); i != no_slot; i = holes[i].next) {
     out.u32(holes[i].begin.value);
     put_chain(out, holes[i].data);
   }
@@ -130,9 +130,9 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
   s.state = static_cast<State>(in.u8());
   const std::uint8_t ecn = in.u8();
   const std::uint8_t flags = in.u8();
-  Seq queue_begin;
-  for (Seq* seq : {&s.snd_una, &s.snd_nxt, &s.snd_wl1, &s.snd_wl2, &s.rcv_nxt, &s.rcv_edge, &s.last_ack_sent,
-                   &s.fin_seq, &queue_begin})
+  Seq fin_seq, queue_begin;
+  for (Seq* seq : {&s.snd_una, &s.snd_nxt, &s.snd_wl1, &s.snd_wl2, &s.rcv_nxt, &s.rcv_edge, &s.last_ack_sent, &fin_seq,
+                   &queue_begin})
     seq->value = in.u32();
   s.snd_wnd = in.u32();
   s.snd_wnd_max = in.u32();
@@ -168,7 +168,9 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
   const std::uint64_t key_hash = m.hash(key);
   if (m.lookup(key, key_hash) != KeyTable::none) return std::unexpected(ImportError::exists);
   // What is in flight needs a record, or nothing would ever send it again.
-  if (s.snd_una < s.snd_nxt && m.core.records.left() == 0) return std::unexpected(ImportError::pool_full);
+  const bool in_flight = s.snd_una < s.snd_nxt, under_way = in_flight || holes > 0 || flags & fin_was_seen;
+  if ((in_flight && m.core.records.left() == 0) || (under_way && m.core.transits.left() == 0))
+    return std::unexpected(ImportError::pool_full);
   Tcb* t = m.make(key, key_hash, KeyTable::none, now);
   if (!t) return std::unexpected(ImportError::pool_full);
   t->user = user;
@@ -191,7 +193,6 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
   t->rcv_nxt = s.rcv_nxt;
   t->rcv_edge = s.rcv_edge;
   t->last_ack_sent = s.last_ack_sent;
-  t->fin_seq = s.fin_seq;
   t->snd_wnd = s.snd_wnd;
   t->snd_wnd_max = s.snd_wnd_max;
   t->ts_recent = s.ts_recent;
@@ -211,7 +212,12 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
   t->taken_at = now;
   t->retransmits = s.retransmits;
   t->timeouts = s.timeouts;
-  t->round_end = t->recovery_point = t->snd_nxt;
+  t->round_end = t->snd_nxt;
+  if (under_way) {
+    CHECK(wake(*t, m.core));
+    t->transit->recovery_point = t->snd_nxt;
+    t->transit->fin_seq = fin_seq;
+  }
   if (srtt_us) {
     t->rtt.sample_min(srtt_us, now);
     t->rtt.sample(Nanos{1'000} * static_cast<std::int64_t>(srtt_us), m.core.config.rto_min, t->snd_una, t->snd_nxt);
@@ -234,15 +240,15 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
     Chain data;
     if (!take_chain(in, data, m.core.buffers, starved) || data.empty() || begin <= t->rcv_nxt)
       break;  // the peer sends it again
-    const std::uint32_t before = t->reassembly.buffers();
-    t->reassembly.insert(m.core.holes, begin, std::move(data), m.core.buffers, m.core.counters);
-    m.core.held += t->reassembly.buffers() - before;
-    m.core.out_of_order_held += t->reassembly.buffers() - before;
+    const std::uint32_t before = t->transit->reassembly.buffers();
+    t->transit->reassembly.insert(m.core.holes, begin, std::move(data), m.core.buffers, m.core.counters);
+    m.core.held += t->transit->reassembly.buffers() - before;
+    m.core.out_of_order_held += t->transit->reassembly.buffers() - before;
   }
   if (t->snd_una < t->snd_nxt) {
-    t->board.sent(m.core.records, t->snd_una, t->snd_nxt, t->board.segments_of(t->flight()), 0,
-                  t->rate.on_sent(true, stamp_of(now)), stamp_of(now));
-    t->board.mark_lost(m.core.records, t->board.head());
+    t->transit->board.sent(m.core.records, t->snd_una, t->snd_nxt, t->segments_of(t->flight()), 0,
+                           t->rate.on_sent(true, stamp_of(now)), stamp_of(now));
+    t->transit->board.mark_lost(m.core.records, t->transit->board.head());
     t->mode = Mode::loss;
     t->resend = Resend::lost;
   }

@@ -8,8 +8,8 @@ Verdict input(Tcb& t, const Segment& s, Packet packet, Core& core, Nanos now) {
   const Options& o = s.options;
   const auto acked = static_cast<std::uint32_t>(s.ack - t.snd_una);
   if (t.state != State::established || (s.flags & odd) != flag_ack || s.seq != t.rcv_nxt || acked > t.flight() ||
-      s.size > t.window() || t.released || t.fin_seen || !t.reassembly.empty() || t.mode != Mode::open ||
-      o.sack_count || t.board.sacked() || o.has_timestamps != t.timestamps ||
+      s.size > t.window() || t.released || t.fin_seen || !t.transit->reassembly.empty() || t.mode != Mode::open ||
+      o.sack_count || t.transit->board.sacked() || o.has_timestamps != t.timestamps ||
       (t.timestamps && static_cast<std::int32_t>(o.ts_value - t.ts_recent) < 0) || (acked == 0 && s.size == 0))
       [[unlikely]]
     return input_slow(t, s, std::move(packet), core, now);

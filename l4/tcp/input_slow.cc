@@ -95,11 +95,11 @@ bool acceptable(const Tcb& t, const Segment& s) {
   return in_window(s.seq) || in_window(s.end() - 1) || (s.seq < t.rcv_nxt && s.end() > t.rcv_nxt + window);
 }
 
-void report_duplicate(Tcb& t, const Segment& s, const Core& core) {
+void report_duplicate(Tcb& t, const Segment& s, Core& core) {
   if (s.size) quicken_acks(t, core.config.quick_acks);
-  if (!t.sack || s.length() == 0 || s.has(flag_syn) || !(s.seq < t.rcv_nxt)) return;
-  t.dsack_begin = s.seq;  // RFC 2883 4; a FIN counts, as in Linux
-  t.dsack_end = earlier(s.end(), t.rcv_nxt);
+  if (!t.sack || s.length() == 0 || s.has(flag_syn) || !(s.seq < t.rcv_nxt) || !wake(t, core)) return;
+  t.transit->dsack_begin = s.seq;  // RFC 2883 4; a FIN counts, as in Linux
+  t.transit->dsack_end = earlier(s.end(), t.rcv_nxt);
   t.dsack_due = true;
 }
 
@@ -178,10 +178,13 @@ Verdict text_and_fin(Tcb& t, const Segment& s, Packet packet, Core& core, Nanos 
   }
   // Eighth: the FIN, when all before it is here.
   if (s.has(flag_fin) && !cut) {
-    t.fin_seen = true;
-    t.fin_seq = s.seq + s.size;
+    if (s.seq + s.size == t.rcv_nxt) return fin_arrived(t, core, now);
+    if (wake(t, core)) {  // otherwise the peer sends it again
+      t.fin_seen = true;
+      t.transit->fin_seq = s.seq + s.size;
+    }
   }
-  if (t.fin_seen && t.fin_seq == t.rcv_nxt) return fin_arrived(t, core, now);
+  if (t.fin_seen && t.transit->fin_seq == t.rcv_nxt) return fin_arrived(t, core, now);
   if (s.has(flag_fin)) t.acknowledge_now();
   return Verdict::kept;
 }

@@ -154,6 +154,7 @@ void Stack::Machine::leave_table(Tcb& t) {
 }
 
 void Stack::Machine::settle(Tcb& t) {
+  rest(t, core);
   const std::uint32_t index = index_of(t);
   if (t.state == State::closed) [[unlikely]] {
     leave_table(t);
@@ -178,7 +179,7 @@ void Stack::Machine::settle(Tcb& t) {
 
 void Stack::Machine::free_if_done(Tcb& t) {
   if (t.state != State::closed || !t.released || t.in_events || t.in_output) return;
-  CHECK(!t.in_table && t.queue.size() == 0 && t.board.empty() && t.reassembly.empty());
+  CHECK(!t.in_table && t.queue.size() == 0 && t.transit->board.empty() && t.transit->reassembly.empty());
   connections.free(&t);
 }
 
@@ -268,10 +269,10 @@ void describe_recovery(const Tcb& t, const Config& c, Info& out) {
   out.segment_size = t.segment_size;
   out.cwnd_segments = t.congestion.cwnd();
   out.ssthresh_segments = t.congestion.unlimited() ? 0x7fffffff : t.congestion.ssthresh();
-  out.segments_out = t.board.out();
-  out.segments_sacked = t.board.sacked();
-  out.segments_lost = t.board.lost();
-  out.segments_again = t.board.again();
+  out.segments_out = t.transit->board.out();
+  out.segments_sacked = t.transit->board.sacked();
+  out.segments_lost = t.transit->board.lost();
+  out.segments_again = t.transit->board.again();
   out.segments_delivered = t.rate.delivered;
   out.duplicates_told = t.duplicates_told;
   out.reordering_threshold = t.reordering;
@@ -293,10 +294,10 @@ void Stack::Machine::describe(const Tcb& t, Info& out, Nanos now) const {
   out.listener = t.listener;
   out.network = t.key.network;
   out.state = t.state;
-  out.limited_by = t.unsent() == 0                              ? Limit::application
-                   : t.board.in_flight() >= t.congestion.cwnd() ? Limit::congestion
-                   : t.snd_wnd <= t.flight()                    ? Limit::peer_window
-                                                                : Limit::nothing;
+  out.limited_by = t.unsent() == 0                                       ? Limit::application
+                   : t.transit->board.in_flight() >= t.congestion.cwnd() ? Limit::congestion
+                   : t.snd_wnd <= t.flight()                             ? Limit::peer_window
+                                                                         : Limit::nothing;
   out.passive = t.passive;
   out.timestamps = t.timestamps;
   out.sack = t.sack;
@@ -310,14 +311,14 @@ void Stack::Machine::describe(const Tcb& t, Info& out, Nanos now) const {
   out.unreachable = t.unreachable;
   out.cwnd = t.congestion.cwnd() * t.segment_size;
   out.ssthresh = t.congestion.unlimited() ? 0 : t.congestion.ssthresh() * t.segment_size;
-  out.in_flight = std::min(t.board.in_flight() * t.segment_size, t.flight());
-  out.lost = t.board.lost() * t.segment_size;
-  out.sacked = t.board.sacked() * t.segment_size;
+  out.in_flight = std::min(t.transit->board.in_flight() * t.segment_size, t.flight());
+  out.lost = t.transit->board.lost() * t.segment_size;
+  out.sacked = t.transit->board.sacked() * t.segment_size;
   out.peer_window = t.snd_wnd;
   out.our_window = t.window();
   out.send_queue = t.queue.size();
   out.receive_queue = t.received.size();
-  out.out_of_order = t.reassembly.bytes();
+  out.out_of_order = t.transit->reassembly.bytes();
   out.rtt = t.rtt.smoothed();
   out.rtt_variance = t.rtt.variance();
   out.rtt_min = t.rtt.min();

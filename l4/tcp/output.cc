@@ -66,12 +66,12 @@ std::uint32_t allowance(Sender& s, bool& fin, bool& blocked_by_window) {
   if (const Settings& own = s.core.settings[t.settings]; (own.nagle || own.cork) && size == unsent && !fin)
       [[unlikely]] {
     const std::uint32_t small = size % s.mss;
-    if (small && !t.force_send && (own.cork || t.board.has_small(s.core.records, s.mss))) size -= small;
+    if (small && !t.force_send && (own.cork || t.transit->board.has_small(s.core.records, s.mss))) size -= small;
     if (size == 0) return 0;
   }
-  const std::uint32_t flying = t.board.in_flight(), cwnd = t.congestion.cwnd();
+  const std::uint32_t flying = t.transit->board.in_flight(), cwnd = t.congestion.cwnd();
   const std::uint32_t left = cwnd > flying ? cwnd - flying : 0;
-  if (size && t.board.segments_of(size) > left) {  // a FIN alone does not wait
+  if (size && t.segments_of(size) > left) {  // a FIN alone does not wait
     fin = false;
     size = std::min(size, left * s.mss);
   }
@@ -95,7 +95,7 @@ void begin_flight(Sender& s) {
 // False: no buffer or record.
 bool send_new(Sender& s, std::uint32_t size, bool fin) {
   Tcb& t = s.t;
-  if (!s.core.records.left()) {
+  if (!s.core.records.left() || !wake(t, s.core)) {
     s.core.counters.add(Counter::tcp_no_records);
     return false;
   }
@@ -109,12 +109,12 @@ bool send_new(Sender& s, std::uint32_t size, bool fin) {
   const std::uint32_t asked = size;
   if (!send(s, h, t.snd_nxt, size)) return false;
   fin = fin && size == asked;
-  const std::uint32_t length = size + fin, segments = t.board.segments_of(size);
-  const bool first = t.board.empty();
+  const std::uint32_t length = size + fin, segments = t.segments_of(size);
+  const bool first = t.transit->board.empty();
   const auto marks =
       static_cast<std::uint8_t>((last && size == asked ? is_push : 0) | (t.rate.app_limited ? is_app_limited : 0));
-  CHECK(t.board.sent(s.core.records, t.snd_nxt, t.snd_nxt + length, segments, marks, rate_mark(t, s.now),
-                     stamp_of(s.now)));
+  CHECK(t.transit->board.sent(s.core.records, t.snd_nxt, t.snd_nxt + length, segments, marks, rate_mark(t, s.now),
+                              stamp_of(s.now)));
   t.snd_nxt += length;
   t.force_send = false;
   acknowledged(s);
@@ -153,7 +153,7 @@ bool send_mtu_probe(Sender& s) {
 // False: buffers ran out.
 bool send_tail_probe(Sender& s) {
   Tcb& t = s.t;
-  if (t.board.empty() || t.mode == Mode::recovery || t.mode == Mode::loss) {
+  if (t.transit->board.empty() || t.mode == Mode::recovery || t.mode == Mode::loss) {
     t.tail_probe_due = false;
     return true;
   }
@@ -162,12 +162,12 @@ bool send_tail_probe(Sender& s) {
     if (!send_new(s, unsent, t.fin_queued && unsent == t.unsent())) return false;
     t.tail_probe_old = false;
   } else {
-    std::uint32_t last = t.board.tail();
+    std::uint32_t last = t.transit->board.tail();
     const Record& record = s.core.records[last];
     if (record.segments > 1 && record.size() > s.mss) {
       const std::uint32_t rest = record.size() % s.mss ? record.size() % s.mss : s.mss;
-      if (!t.board.split(s.core.records, last, record.end - rest)) return false;
-      last = t.board.tail();
+      if (!t.transit->board.split(s.core.records, last, record.end - rest, t.segment_size)) return false;
+      last = t.transit->board.tail();
     }
     const Sent sent = retransmit(s, last, 1, false);
     if (sent == Sent::starved) return false;
@@ -179,7 +179,7 @@ bool send_tail_probe(Sender& s) {
   }
   t.tail_probe_due = false;
   t.tail_probe_out = true;
-  t.tail_probe_end = t.snd_nxt;
+  t.transit->tail_probe_end = t.snd_nxt;
   s.core.counters.add(Counter::tcp_tail_probes);
   restart_timeout(t, s.core, s.now, false);
   return true;
@@ -199,7 +199,7 @@ bool send_unsent(Sender& s, unsigned& budget, bool& by_window) {
     bool fin = false;
     const std::uint32_t size = allowance(s, fin, by_window);
     if (size == 0 && !fin) break;
-    if (t.board.empty()) begin_flight(s);
+    if (t.transit->board.empty()) begin_flight(s);
     if (!send_new(s, size, fin)) {
       more = true;
       break;
@@ -207,11 +207,11 @@ bool send_unsent(Sender& s, unsigned& budget, bool& by_window) {
     any = true;
     --budget;
   }
-  const bool limited = t.board.in_flight() >= t.congestion.cwnd();
+  const bool limited = t.transit->board.in_flight() >= t.congestion.cwnd();
   if (tried && (any || limited)) {
     const Config& c = s.core.config;
     const std::int64_t idle = c.idle_restart ? t.rto(c).millis() : 0;
-    t.congestion.sent(t.board.out(), limited, t.snd_una, t.snd_nxt, static_cast<std::uint32_t>(idle),
+    t.congestion.sent(t.transit->board.out(), limited, t.snd_una, t.snd_nxt, static_cast<std::uint32_t>(idle),
                       t.mode == Mode::open, static_cast<std::uint32_t>(s.now.millis()));
   }
   if (any) schedule_probe(t, s.core, s.now, false);
@@ -229,19 +229,20 @@ bool send_data(Sender& s, unsigned& budget) {
   if (t.resend == Resend::fresh) {  // F-RTO, step 2.b
     all = send_unsent(s, budget, by_window);
     if (!all) return false;
-    if (t.snd_nxt == t.recovery_point && !t.paced) t.frto = false;
+    if (t.snd_nxt == t.transit->recovery_point && !t.paced) t.frto = false;
     if (!t.paced) t.resend = t.frto ? Resend::none : Resend::lost;
   }
   if (t.resend == Resend::lost && !send_lost(s, budget)) return false;
   if (t.resend == Resend::none) all = send_unsent(s, budget, by_window);
-  if (by_window && t.board.empty() && t.timer != Timer::persist) {
+  if (by_window && t.transit->board.empty() && t.timer != Timer::persist) {
     t.timer = Timer::persist;
     t.timer_at = s.now + t.rto(s.core.config);
     t.progress_at = s.now;
   }
   // Nothing more to send while the window has room: rates measured from here on are the application's.
-  if (t.unsent() == 0 && t.board.in_flight() < t.congestion.cwnd() && t.board.lost() <= t.board.again())
-    t.rate.app_limited = std::max(t.rate.delivered + t.board.in_flight(), 1u);
+  if (t.unsent() == 0 && t.transit->board.in_flight() < t.congestion.cwnd() &&
+      t.transit->board.lost() <= t.transit->board.again())
+    t.rate.app_limited = std::max(t.rate.delivered + t.transit->board.in_flight(), 1u);
   return all;
 }
 
@@ -259,7 +260,6 @@ bool output(Tcb& t, Core& core, Egress& egress, Nanos now, unsigned& budget) {
   s.mss = std::min<std::uint32_t>(t.mss, s.path.mtu - ip_size - 20) - options;
   if (!s.path.gather) s.mss = std::min<std::uint32_t>(s.mss, buffer_data_size);
   t.segment_size = static_cast<std::uint16_t>(s.mss);
-  t.board.set_mss(s.mss);
   choose_sacks(s);
   if (s.sack_count) s.mss -= std::min(4u + 8u * s.sack_count, s.mss - 8);
   const std::uint32_t whole = (ip_packet_max - ip_size - 60) / s.mss;

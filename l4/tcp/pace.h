@@ -18,7 +18,7 @@ inline bool paces(const Tcb& t, const Config& c) {
 // Bytes a second; never 0.
 inline std::uint64_t pacing_rate(const Tcb& t) {
   const std::uint64_t percent = t.congestion.cwnd() < t.congestion.ssthresh() / 2 ? 200 : 120;
-  const std::uint64_t window = std::uint64_t{std::max(t.congestion.cwnd(), t.board.out())} * t.segment_size;
+  const std::uint64_t window = std::uint64_t{std::max(t.congestion.cwnd(), t.transit->board.out())} * t.segment_size;
   return std::max<std::uint64_t>(window * percent * 10'000 / std::max(t.rtt.smoothed_us(), 1u), 1);
 }
 // Whether the next segment has to wait: then the timer brings it (deadline()).

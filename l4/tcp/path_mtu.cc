@@ -39,10 +39,10 @@ void search_on(Tcb& t, const Core& core, Nanos now) {
 
 // Without a retransmission timeout nobody else would send them again: they are gone.
 void send_too_large_again(Tcb& t, Core& core) {
-  const std::uint32_t before = t.board.lost_ever();
-  for (std::uint32_t i = t.board.head(); i != no_slot; i = core.records[i].next)
-    if (core.records[i].size() > t.segment_size) t.board.mark_lost(core.records, i);
-  if (t.board.lost_ever() == before) return;
+  const std::uint32_t before = t.transit->board.lost_ever();
+  for (std::uint32_t i = t.transit->board.head(); i != no_slot; i = core.records[i].next)
+    if (core.records[i].size() > t.segment_size) t.transit->board.mark_lost(core.records, i);
+  if (t.transit->board.lost_ever() == before) return;
   repair_without_reduction(t);
 }
 
@@ -96,7 +96,6 @@ void sync_mss(Tcb& t, const Core& core, Nanos now) {
   const std::uint16_t full = full_mss(t, core, now);
   t.mss = std::max<std::uint16_t>(t.search_mss ? std::min(t.search_mss, full) : full, 48);
   t.segment_size = static_cast<std::uint16_t>(std::max(t.mss - timestamp_size(t), 8));
-  t.board.set_mss(t.segment_size);
 }
 
 bool path_mtu_told(Tcb& t, Core& core, std::uint16_t mtu, Nanos now) {
@@ -113,9 +112,9 @@ bool path_mtu_told(Tcb& t, Core& core, std::uint16_t mtu, Nanos now) {
 }
 
 void suspect_black_hole(Tcb& t, Core& core, Nanos now) {
-  if (!core.config.black_hole_detection || t.back_off < 2 || t.board.empty()) return;
+  if (!core.config.black_hole_detection || t.back_off < 2 || t.transit->board.empty()) return;
   const std::uint16_t base = t.key.local.is_v4() ? (t.back_off < 4 ? base_mss4 : floor_mss4) : base_mss6;
-  const Record& head = core.records[t.board.head()];
+  const Record& head = core.records[t.transit->board.head()];
   if (t.mss <= base || static_cast<std::uint32_t>(head.end - head.begin) + timestamp_size(t) <= base) return;
   core.counters.add(Counter::tcp_black_holes);
   t.search_mss = base;
@@ -125,7 +124,8 @@ void suspect_black_hole(Tcb& t, Core& core, Nanos now) {
 }
 
 std::uint16_t mtu_probe_size(const Tcb& t, const Core& core, std::uint32_t link_mss, Nanos now) {
-  if (!t.search_mss || !(t.search_at <= now) || t.mtu_probe_out || t.mode != Mode::open || t.board.lost()) return 0;
+  if (!t.search_mss || !(t.search_at <= now) || t.mtu_probe_out || t.mode != Mode::open || t.transit->board.lost())
+    return 0;
   const auto full = static_cast<std::uint16_t>(std::min<std::uint32_t>(full_mss(t, core, now), link_mss));
   if (full <= t.search_mss) return 0;
   // The whole first: most often the path is well again. Then halves.
@@ -133,35 +133,35 @@ std::uint16_t mtu_probe_size(const Tcb& t, const Core& core, std::uint32_t link_
   const auto size =
       static_cast<std::uint16_t>((t.search_high ? std::min<std::uint32_t>(middle, full) : full) - timestamp_size(t));
   // It must not be alone: what follows shows that it is missing (RFC 4821 7.4).
-  if (t.unsent() < size + 4u * t.mss || t.board.in_flight() + 2 > t.congestion.cwnd()) return 0;
+  if (t.unsent() < size + 4u * t.mss || t.transit->board.in_flight() + 2 > t.congestion.cwnd()) return 0;
   if ((t.snd_una + t.snd_wnd) - t.snd_nxt < static_cast<std::int32_t>(size + 4u * t.mss)) return 0;
   return size;
 }
 
 void mtu_probe_sent(Tcb& t, Core& core, std::uint16_t size) {
   t.mtu_probe_out = true;
-  t.mtu_probe_end = t.snd_nxt;
-  t.mtu_probe_mss = static_cast<std::uint16_t>(size + timestamp_size(t));
+  t.transit->mtu_probe_end = t.snd_nxt;
+  t.transit->mtu_probe_mss = static_cast<std::uint16_t>(size + timestamp_size(t));
   core.counters.add(Counter::tcp_mtu_probes);
 }
 
 void mtu_probe_acknowledged(Tcb& t, Core& core, Nanos now) {
-  if (t.snd_una < t.mtu_probe_end) return;
+  if (t.snd_una < t.transit->mtu_probe_end) return;
   core.counters.add(Counter::tcp_mtu_probes_answered);
-  t.search_mss = t.mtu_probe_mss;
+  t.search_mss = t.transit->mtu_probe_mss;
   search_on(t, core, now);
 }
 
 void mtu_probe_failed(Tcb& t, Core& core, Nanos now) {
-  t.search_high = static_cast<std::uint16_t>(t.mtu_probe_mss - 1);
+  t.search_high = static_cast<std::uint16_t>(t.transit->mtu_probe_mss - 1);
   search_on(t, core, now);
 }
 
 bool mtu_probe_lost(Tcb& t, Core& core, Nanos now) {
-  const std::uint32_t first = t.board.first_lost(core.records);
+  const std::uint32_t first = t.transit->board.first_lost(core.records);
   if (first == no_slot) return false;
   const Record& record = core.records[first];
-  if (record.end != t.mtu_probe_end || t.board.lost() != record.segments) return false;
+  if (record.end != t.transit->mtu_probe_end || t.transit->board.lost() != record.segments) return false;
   mtu_probe_failed(t, core, now);
   return true;
 }

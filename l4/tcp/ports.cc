@@ -46,6 +46,7 @@ Tcb* Stack::Machine::make(const Key& key, std::uint64_t key_hash, std::uint32_t 
     return nullptr;
   }
   t->key = key;
+  t->transit = &core.resting;
   t->in_table = true;
   t->created_ms = static_cast<std::uint32_t>(now.millis());
   t->heard_at = t->progress_at = now;

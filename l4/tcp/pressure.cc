@@ -13,7 +13,9 @@ constexpr unsigned cuts_per_turn = 16;
 constexpr std::uint8_t shut_probes = 5;  // 200 ms doubled so often: six seconds of a shut window
 constexpr Nanos silent{10'000'000'000};
 
-std::uint32_t buffers_of(const Tcb& t) { return t.queue.buffers() + t.reassembly.buffers() + t.unconsumed_buffers; }
+std::uint32_t buffers_of(const Tcb& t) {
+  return t.queue.buffers() + t.transit->reassembly.buffers() + t.unconsumed_buffers;
+}
 
 bool stands_still(const Tcb& t, Nanos now) {
   return now - t.heard_at >= silent || (t.timer == Timer::persist && t.back_off >= shut_probes);

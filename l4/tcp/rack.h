@@ -30,6 +30,8 @@ struct Rack {
   bool advanced : 1 = false;  // something was delivered since losses were looked for
   bool dsack_seen : 1 = false;
 
+  bool operator==(const Rack&) const = default;
+
   // Steps 1 and 2: a segment was delivered. One that was sent again and comes back in less than the least RTT answers
   // its original.
   void advance(std::uint32_t segment_sent, Seq segment_end, bool resent, std::uint32_t rtt_min, std::uint32_t now) {

@@ -38,6 +38,7 @@ class Reassembly {
   // Up to `limit` ranges for a SACK option, the one touched last first (RFC 2018 4).
   unsigned report(const Holes& holes, unsigned limit, std::array<Range, 4>& out) const;
   void clear(Holes& holes);
+  bool operator==(const Reassembly&) const = default;
 
  private:
   void join_next(Holes& holes, std::uint32_t index, Buffers& pool, Counters& counters);

@@ -4,6 +4,12 @@
 
 namespace sluice::tcp {
 
+namespace {
+
+std::uint32_t segments_of(std::uint32_t bytes, std::uint32_t mss) { return bytes ? (bytes + mss - 1) / mss : 1; }
+
+}  // namespace
+
 void Scoreboard::count(const Record& record, std::uint32_t segments, int sign) {
   const std::uint32_t n = sign > 0 ? segments : 0 - segments;
   out_ += n;
@@ -39,7 +45,7 @@ void Scoreboard::resent(Records& records, std::uint32_t index, const RateMark& r
   record.marks |= is_resent;
 }
 
-bool Scoreboard::split(Records& records, std::uint32_t index, Seq at) {
+bool Scoreboard::split(Records& records, std::uint32_t index, Seq at, std::uint32_t mss) {
   const std::uint32_t rest = records.take();
   if (rest == no_slot) return false;
   Record &first = records[index], &second = records[rest];
@@ -47,8 +53,8 @@ bool Scoreboard::split(Records& records, std::uint32_t index, Seq at) {
   second = first;
   second.begin = first.end = at;
   first.marks &= static_cast<std::uint8_t>(~is_push);
-  first.segments = static_cast<std::uint16_t>(segments_of(first.size()));
-  second.segments = static_cast<std::uint16_t>(segments_of(second.size()));
+  first.segments = static_cast<std::uint16_t>(segments_of(first.size(), mss));
+  second.segments = static_cast<std::uint16_t>(segments_of(second.size(), mss));
   count(first, first.segments, +1);
   count(second, second.segments, +1);
   first.next = rest;
@@ -68,7 +74,7 @@ void Scoreboard::acknowledge(Records& records, Seq una, News& news, Rack& rack, 
     const bool whole = record.end <= una;
     std::uint32_t n = record.segments;
     if (!whole) {
-      n -= std::min(n, segments_of(static_cast<std::uint32_t>(record.end - una)));
+      n -= std::min(n, segments_of(static_cast<std::uint32_t>(record.end - una), news.mss));
       if (n == 0) {  // less than a segment of it
         record.begin = una;
         break;
@@ -114,12 +120,12 @@ void Scoreboard::sack(Records& records, Range range, News& news, Rack& rack, Rat
     if (record->begin >= range.end) break;
     if (record->end > range.begin && !record->is(is_sacked)) {
       if (record->begin < range.begin) {
-        if (!split(records, index, range.begin)) break;
+        if (!split(records, index, range.begin, news.mss)) break;
         previous = index;
         index = records[index].next;
         record = &records[index];
       }
-      if (record->end > range.end && !split(records, index, range.end)) break;
+      if (record->end > range.end && !split(records, index, range.end, news.mss)) break;
       deliver(*record, news, rack);
       rate.on_delivered(record->rate, record->sent, record->end, record->is(is_app_limited), news.rate);
       count(*record, record->segments, -1);

@@ -40,6 +40,7 @@ struct News {
   // Set before.
   std::uint32_t now = 0;        // microseconds
   std::uint32_t rtt_min = 0;    // microseconds
+  std::uint32_t mss = 536;      // payload of a whole segment
   Seq recovery_point;           // SND.NXT when the episode began
   bool sack = false;            // the connection uses SACK
   bool has_echo = false;        // the segment has a timestamp to compare
@@ -84,8 +85,6 @@ class Scoreboard {
   std::uint32_t tail() const { return tail_; }
   // Highest end that was ever sacked, or the head's begin.
   Seq fack(const Records& records) const { return sacked_ ? fack_ : empty() ? fack_ : records[head_].begin; }
-  void set_mss(std::uint32_t mss) { mss_ = static_cast<std::uint16_t>(mss); }
-  std::uint32_t segments_of(std::uint32_t bytes) const { return bytes ? (bytes + mss_ - 1) / mss_ : 1; }
 
   // Whether something less than whole segments is in flight (for Nagle's rule alone: it walks the list).
   bool has_small(const Records& records, std::uint32_t segment) const {
@@ -99,8 +98,8 @@ class Scoreboard {
             std::uint32_t now);
   // A record was sent again; `counts`: as the repair of a loss, not as a tail probe.
   void resent(Records& records, std::uint32_t index, const RateMark& rate, std::uint32_t now, bool counts);
-  // Cuts a record in two at `at`, which lies inside. False when no record is free.
-  bool split(Records& records, std::uint32_t index, Seq at);
+  // Cuts a record in two at `at`, which lies inside; `mss`: of a whole segment. False when no record is free.
+  bool split(Records& records, std::uint32_t index, Seq at, std::uint32_t mss);
 
   // Everything before `una` is delivered.
   void acknowledge(Records& records, Seq una, News& news, Rack& rack, Rate& rate);
@@ -124,6 +123,7 @@ class Scoreboard {
   std::uint32_t first_lost(const Records& records) const;
   bool resent_any(const Records& records) const { return again_ || (!empty() && records[head_].is(is_resent)); }
   void clear(Records& records);
+  bool operator==(const Scoreboard&) const = default;
 
  private:
   void count(const Record& record, std::uint32_t segments, int sign);
@@ -132,7 +132,6 @@ class Scoreboard {
   std::uint32_t head_ = no_slot, tail_ = no_slot;
   std::uint32_t out_ = 0, sacked_ = 0, lost_ = 0, again_ = 0, lost_ever_ = 0;
   Seq fack_;
-  std::uint16_t mss_ = 536;
 };
 
 }  // namespace sluice::tcp

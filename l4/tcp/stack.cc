@@ -183,6 +183,7 @@ std::uint32_t Stack::list(std::uint32_t from, std::span<Info> out, std::size_t& 
 std::uint32_t Stack::connection_count() const { return machine_->connections.size(); }
 std::uint32_t Stack::handshake_count() const { return machine_->handshake_count; }
 std::uint32_t Stack::time_wait_count() const { return machine_->time_waits.size(); }
+std::uint32_t Stack::transits_used() const { return machine_->core.transits.used(); }
 std::uint32_t Stack::held_buffers() const { return machine_->core.held; }
 
 }  // namespace sluice::tcp

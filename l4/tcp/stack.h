@@ -144,7 +144,8 @@ class Stack {
   std::uint32_t connection_count() const;
   std::uint32_t handshake_count() const;
   std::uint32_t time_wait_count() const;
-  std::uint32_t held_buffers() const;  // buffers charged to all queues
+  std::uint32_t held_buffers() const;   // buffers charged to all queues
+  std::uint32_t transits_used() const;  // connections with something on its way
 
   // For tests: what of the queues, pools, timers and the table does not agree with the rest, or nullptr. Not in the
   // middle of a turn.

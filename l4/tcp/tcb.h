@@ -1,6 +1,7 @@
 // tcb.h - the state of one connection (RFC 9293 3.3.1), plain data; what the engine's functions read and write.
 // Deadlines live here; the wheel holds one entry for the earliest of them (stack.cc). An idle established connection
-// costs this and its entries in the table and the wheel: 512 bytes at most.
+// costs this and its entries in the table and the wheel: 512 bytes at most. What is needed only while something is on
+// its way stands in transit.h.
 #pragma once
 
 #include "l4/tcp/congestion.h"
@@ -10,7 +11,6 @@
 #include "l4/tcp/key.h"
 #include "l4/tcp/listening.h"
 #include "l4/tcp/moment.h"
-#include "l4/tcp/rack.h"
 #include "l4/tcp/rtt.h"
 #include "l4/tcp/send_queue.h"
 
@@ -89,7 +89,7 @@ struct alignas(64) Tcb {
   bool mtu_probe_out : 1 = false;
 
   SendQueue queue;
-  Scoreboard board;
+  Transit* transit = nullptr;          // Core::resting while nothing is on its way: to be read, never written
   Chain received;                      // in order, not taken by l7
   std::uint32_t unconsumed_bytes = 0;  // in order, given to l7 or not, that l7 is not done with
   std::uint32_t unconsumed_buffers = 0;
@@ -97,8 +97,6 @@ struct alignas(64) Tcb {
   std::uint32_t rcv_window = first_receive_window;
   std::uint32_t taken_mark = 0;  // bytes that l7 had taken, modulo 2^32, when this round trip began
   Moment taken_at;
-  Reassembly reassembly;
-  Seq fin_seq;
 
   // Deadlines.
   Deadline timer_at;            // see `timer`
@@ -112,32 +110,27 @@ struct alignas(64) Tcb {
 
   Congestion congestion;
   Rtt rtt;
-  Rack rack;
   union {
     Rate rate{};
     struct {  // once closed: what the queue held when the connection ended
       std::uint32_t unsent, unacknowledged;
     } dropped;
   };
-  Seq recovery_point, round_end, tail_probe_end, undo_marker;
-  std::int32_t undo_resends = 0;       // of the episode, that no DSACK told of yet; 0: all were in vain; -1: none yet
-  std::uint32_t retransmit_ts = 0;     // TSval of the first retransmission of an episode (Eifel, RFC 3522)
-  std::uint32_t duplicates_told = 0;   // segments, by DSACK
-  std::uint32_t last_sent_ms = 0;      // when data was sent last
-  std::uint32_t last_received_ms = 0;  // when data came last
-  std::uint16_t reordering = 3;        // segments; the threshold of duplicates (RFC 5681, 8985)
-  std::uint16_t segment_size = 536;    // payload of a full segment, as of the last output
-  SettingsId settings = 0;             // index into Core::settings
-  std::uint8_t keepalives = 0;         // unanswered
-  std::uint8_t quick_acks = 0;         // ACKs that go at once
-  Unreachable unreachable = Unreachable::no;  // what ICMP said last
-  Seq dsack_begin, dsack_end;
+  Seq round_end;
+  std::uint32_t duplicates_told = 0;              // segments, by DSACK
+  std::uint32_t last_sent_ms = 0;                 // when data was sent last
+  std::uint32_t last_received_ms = 0;             // when data came last
+  std::uint16_t reordering = 3;                   // segments; the threshold of duplicates (RFC 5681, 8985)
+  std::uint16_t segment_size = 536;               // payload of a full segment, as of the last output
+  SettingsId settings = 0;                        // index into Core::settings
+  std::uint8_t rack_steps = 1, rack_persist = 0;  // of Rack, while there is no transit
+  std::uint8_t keepalives = 0;                    // unanswered
+  std::uint8_t quick_acks = 0;                    // ACKs that go at once
+  Unreachable unreachable = Unreachable::no;      // what ICMP said last
   // Path MTU (path_mtu.cc).
   std::uint16_t peer_mss = 536, pmtu_version = 0;
   std::uint16_t search_mss = 0, search_high = 0;  // by the search: what passes, what does not (0: not known); 0: none
-  std::uint16_t mtu_probe_mss = 0;
   Deadline search_at;
-  Seq mtu_probe_end;
 
   std::uint64_t bytes_acknowledged = 0, bytes_received = 0;
   std::uint32_t retransmits = 0, timeouts = 0;
@@ -161,8 +154,11 @@ struct alignas(64) Tcb {
     const Deadline at = Deadline::first(timer_at, Deadline::first(ack_at, idle_at));
     return paced ? Deadline::first(at, pace_at) : at;
   }
+  // How many segments so many bytes make.
+  std::uint32_t segments_of(std::uint32_t bytes) const { return bytes ? (bytes + segment_size - 1) / segment_size : 1; }
   void acknowledge_now() { acks_due = std::max<std::uint8_t>(acks_due, 1); }
 };
+static_assert(sizeof(Tcb) <= 512, "an idle established connection costs no more TCP state than that");
 
 }  // namespace sluice::tcp
 

@@ -24,22 +24,22 @@ std::uint16_t offered_window(Tcb& t, const Core& core) {
 // What every segment reports (RFC 2018 4), the duplicate first (RFC 2883 4).
 void choose_sacks(Sender& s) {
   Tcb& t = s.t;
-  if (!t.sack || (t.reassembly.empty() && !t.dsack_due && !t.fin_seen)) return;
+  if (!t.sack || (t.transit->reassembly.empty() && !t.dsack_due && !t.fin_seen)) return;
   const unsigned limit = t.timestamps ? 3 : 4;
   unsigned count = 0;
   s.dsack = t.dsack_due;
-  if (t.dsack_due) s.sacks[count++] = {t.dsack_begin, t.dsack_end};
+  if (t.dsack_due) s.sacks[count++] = {t.transit->dsack_begin, t.transit->dsack_end};
   std::array<Range, 4> ranges;
-  const unsigned found = t.reassembly.report(s.core.holes, limit - count, ranges);
+  const unsigned found = t.transit->reassembly.report(s.core.holes, limit - count, ranges);
   bool fin_told = !t.fin_seen;  // a FIN that waits counts as a byte, as in Linux
   for (unsigned i = 0; i < found; ++i) {
-    if (t.fin_seen && ranges[i].end == t.fin_seq) {
+    if (t.fin_seen && ranges[i].end == t.transit->fin_seq) {
       ranges[i].end += 1;
       fin_told = true;
     }
     s.sacks[count++] = ranges[i];
   }
-  if (!fin_told && count < limit) s.sacks[count++] = {t.fin_seq, t.fin_seq + 1};
+  if (!fin_told && count < limit) s.sacks[count++] = {t.transit->fin_seq, t.transit->fin_seq + 1};
   s.sack_count = static_cast<std::uint8_t>(count);
 }
 
@@ -84,7 +84,7 @@ bool send_ack(Sender& s, Seq seq) {
   return send(s, h, seq, none);
 }
 
-RateMark rate_mark(Tcb& t, Nanos now) { return t.rate.on_sent(t.board.out() == 0, stamp_of(now)); }
+RateMark rate_mark(Tcb& t, Nanos now) { return t.rate.on_sent(t.transit->board.out() == 0, stamp_of(now)); }
 
 Sent retransmit(Sender& s, std::uint32_t index, std::uint32_t segments_max, bool repair) {
   Tcb& t = s.t;
@@ -106,16 +106,16 @@ Sent retransmit(Sender& s, std::uint32_t index, std::uint32_t segments_max, bool
   fin = fin && size == asked;
   const std::uint32_t sent = size + (fin ? 1 : 0);
   // When no record is free for the part that did not go, the whole counts as sent: a later loss brings the rest back.
-  if (begin + sent < record.end) t.board.split(s.core.records, index, begin + sent);
-  t.board.resent(s.core.records, index, rate_mark(t, s.now), stamp_of(s.now), repair);
+  if (begin + sent < record.end) t.transit->board.split(s.core.records, index, begin + sent, t.segment_size);
+  t.transit->board.resent(s.core.records, index, rate_mark(t, s.now), stamp_of(s.now), repair);
   const std::uint32_t segments = s.core.records[index].segments;
   acknowledged(s);
   t.retransmits += segments;
   s.core.counters.add(Counter::tcp_retransmitted_segments, segments);
   pace(t, s.core.config, sent, s.now);
   if (!repair) return Sent::yes;
-  t.undo_resends = std::max(t.undo_resends, 0) + static_cast<std::int32_t>(segments);
-  if (!t.retransmit_ts_set) t.retransmit_ts = t.ts_now(s.now);
+  t.transit->undo_resends = std::max(t.transit->undo_resends, 0) + static_cast<std::int32_t>(segments);
+  if (!t.retransmit_ts_set) t.transit->retransmit_ts = t.ts_now(s.now);
   t.retransmit_ts_set = true;
   if (reducing(t)) t.congestion.reduction_sent(segments);
   return Sent::yes;
@@ -125,14 +125,14 @@ bool send_lost(Sender& s, unsigned& budget) {
   Tcb& t = s.t;
   bool head = false;
   while (true) {
-    const std::uint32_t index = t.board.first_lost(s.core.records), flying = t.board.in_flight();
+    const std::uint32_t index = t.transit->board.first_lost(s.core.records), flying = t.transit->board.in_flight();
     if (index == no_slot || flying >= t.congestion.cwnd()) break;
     if (budget == 0) return false;
     if (held_by_pace(t, s.core.config, s.now)) return true;  // goes on when the time comes
     const Sent sent = retransmit(s, index, t.congestion.cwnd() - flying, true);
     if (sent == Sent::starved) return false;
     if (sent == Sent::no_window) break;
-    head |= index == t.board.head();
+    head |= index == t.transit->board.head();
     --budget;
   }
   // The head's clock begins anew, unless RACK has something to look at before.

@@ -57,6 +57,7 @@ struct Run {
     c.handshakes = 2;
     c.time_waits = 2;
     c.transmit_records = 24;
+    c.transits = 3;
     c.held_buffers_max = 200;
     c.out_of_order_buffers_max = 32;
     c.receive_limit = bits & 1 ? 32 * 1024 : 128 * 1024;

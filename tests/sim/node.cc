@@ -95,6 +95,7 @@ PipelineConfig Node::config_of(std::uint16_t worker) const {
   c.tcp.handshakes = scarce ? 8 : 256;
   c.tcp.time_waits = scarce ? 16 : 512;
   c.tcp.transmit_records = scarce ? 64 : 8192;
+  c.tcp.transits = scarce ? 8 : 512;
   c.tcp.held_buffers_max = scarce ? 96 : 4096;
   c.tcp.out_of_order_buffers_max = c.tcp.held_buffers_max / 4;
   c.tcp.receive_limit = c.tcp.out_of_order_limit = c.tcp.send_limit = scarce ? 16 * 1024 : 64 * 1024;

@@ -32,6 +32,7 @@ time_wait = "1s"
   EXPECT_TRUE(c.tcp.pacing);
   EXPECT_EQ(c.tcp.quick_acks, 16);
   EXPECT_EQ(c.tcp.connections, 4096u);
+  EXPECT_EQ(c.tcp.transits, 4096u);
   EXPECT_EQ(c.exchanges.connections, 4096u);
   EXPECT_EQ(c.tcp.receive_limit, 1'048'576u);
   EXPECT_EQ(c.tcp.send_limit, 2'097'152u);

@@ -263,6 +263,8 @@ TEST_F(BlackHoleTest, AProbeThatIsLostIsNoSignOfCongestion) {
 TEST_F(PathMtuTest, Ipv6HasItsOwnFloor) {
   Core core{Config{}, buffers, counters};
   Tcb t;
+  Transit transit;
+  t.transit = &transit;
   t.key.local = *parse_ip("2001:db8::1");
   t.key.remote = *parse_ip("2001:db8::2");
   t.peer_mss = 1440;
