@@ -132,6 +132,9 @@ void Stack::Machine::reset_peer(Tcb& t, Nanos now) {
   r.header.seq = earlier(t.snd_nxt, t.snd_una + t.snd_wnd);
   r.header.ack = t.rcv_nxt;
   r.header.flags = flag_rst | flag_ack;
+  r.header.has_timestamps = t.timestamps;  // RFC 7323 3.2
+  r.header.ts_value = t.ts_now(now);
+  r.header.ts_echo = t.ts_recent;
   core.counters.add(Counter::tcp_resets_sent);
   reply(r);
 }

@@ -119,13 +119,25 @@ void Scoreboard::sack(Records& records, Range range, News& news, Rack& rack, Rat
     Record* record = &records[index];
     if (record->begin >= range.end) break;
     if (record->end > range.begin && !record->is(is_sacked)) {
+      // Of a record only whole segments count, as in Linux: blocks of single bytes must not cut it to pieces.
       if (record->begin < range.begin) {
-        if (!split(records, index, range.begin, news.mss)) break;
+        const std::uint32_t keep =
+            segments_of(static_cast<std::uint32_t>(range.begin - record->begin), news.mss) * news.mss;
+        if (keep >= record->size()) {
+          previous = index;
+          continue;
+        }
+        if (!split(records, index, record->begin + keep, news.mss)) break;
         previous = index;
         index = records[index].next;
         record = &records[index];
       }
-      if (record->end > range.end && !split(records, index, range.end, news.mss)) break;
+      if (record->end > range.end) {
+        const auto covered = range.end > record->begin ? static_cast<std::uint32_t>(range.end - record->begin) : 0;
+        if (covered < news.mss || !split(records, index, record->begin + covered / news.mss * news.mss, news.mss))
+          break;
+        record = &records[index];
+      }
       deliver(*record, news, rack);
       rate.on_delivered(record->rate, record->sent, record->end, record->is(is_app_limited), news.rate);
       count(*record, record->segments, -1);

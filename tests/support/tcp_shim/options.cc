@@ -46,6 +46,11 @@ constexpr Key keys[] = {
        o.ecn = what[v];
      }},
     {"quick_acks", "", 0, 255, [](Options& o, std::int64_t v) { o.quick_acks = static_cast<std::uint8_t>(v); }},
+    {"slow_start_after_idle", "tcp_slow_start_after_idle", 0, 1,
+     [](Options& o, std::int64_t v) { o.idle_restart = v; }},
+    {"pacing", "", 0, 1, [](Options& o, std::int64_t v) { o.pacing = v; }},
+    {"challenge_ack_limit", "tcp_challenge_ack_limit", 1, INT32_MAX,
+     [](Options& o, std::int64_t v) { o.challenge_acks = static_cast<std::uint32_t>(v); }},
     {"syncookies", "tcp_syncookies", 0, 2,
      [](Options& o, std::int64_t v) {
        constexpr tcp::SynCookies when[] = {tcp::SynCookies::never, tcp::SynCookies::under_pressure,

@@ -32,6 +32,9 @@ tcp::Config config_of(const Options& o) {
   c.syn_cookies = o.syn_cookies;
   c.ecn = o.ecn;
   c.quick_acks = o.quick_acks;
+  c.idle_restart = o.idle_restart;
+  c.pacing = o.pacing;
+  c.challenge_acks_per_second = o.challenge_acks;
   c.send_limit = static_cast<std::uint32_t>(o.sndbuf);
   c.rto_min = o.rto_min;
   c.rto_max = Nanos{120'000'000'000};

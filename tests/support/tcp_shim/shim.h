@@ -33,6 +33,8 @@ struct Options {
   bool rcvbuf_fixed = false;  // said: windows do not grow beyond it
   tcp::Ecn ecn = tcp::Ecn::accept;
   std::uint8_t quick_acks = 16;
+  bool idle_restart = true, pacing = false;
+  std::uint32_t challenge_acks = 10'000;
   tcp::SynCookies syn_cookies = tcp::SynCookies::under_pressure;
   std::uint16_t initial_window = 10;
   int syn_retries = 6, synack_retries = 5;

@@ -60,6 +60,10 @@ typedef struct tcp_shim tcp_shim;
 //   rcvbuf_max=BYTES         (tcp_rmem[2]), which also gives the window scale that is offered.  6291456
 //   ecn=0|1|2                tcp_ecn: never, asked for and accepted, accepted.  2
 //   quick_acks=N             ACKs that go at once at the start of a flow; 0: all are delayed.  16
+//   slow_start_after_idle=0|1  tcp_slow_start_after_idle: an unused window shrinks.  1
+//   pacing=0|1               segments spread over the round trip, where that is 8 ms or more.  0
+//   challenge_ack_limit=N    tcp_challenge_ack_limit: challenge ACKs a second of the whole host, in bursts of a tenth.
+//                            10000
 //   syncookies=0|1|2         tcp_syncookies: never, when half-open ones crowd, always.  1
 //   sndbuf=BYTES             tcp_wmem[1]: what SO_SNDBUF tells of a new socket.  524288
 //   initial_window=SEGMENTS  1 to 100.  10
