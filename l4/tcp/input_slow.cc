@@ -126,6 +126,7 @@ Verdict fin_arrived(Tcb& t, Core& core, Nanos now) {
   t.rcv_nxt += 1;
   t.fin_received = true;
   t.fin_seen = false;
+  t.dsack_due = false;  // as in Linux: who sent the last byte has nothing to learn from it
   t.rcv_edge = later(t.rcv_edge, t.rcv_nxt);
   t.acknowledge_now();
   t.events |= event_finished;

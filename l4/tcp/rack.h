@@ -49,14 +49,14 @@ struct Rack {
   // delivered now was sent.
   void adapt(std::uint32_t delivered, std::uint32_t prior) {
     if (static_cast<std::int32_t>(prior - widened_at) < 0) dsack_seen = false;
-    if (dsack_seen) {
-      steps = static_cast<std::uint8_t>(std::min(steps + 1, 255));
-      dsack_seen = false;
-      widened_at = delivered;
-      persist = persist_recoveries;
-    } else if (persist == 0) {
-      steps = 1;
-    }
+    if (dsack_seen) widen(delivered);
+    else if (persist == 0) steps = 1;
+  }
+  void widen(std::uint32_t delivered) {
+    steps = static_cast<std::uint8_t>(std::min(steps + 1, 255));
+    dsack_seen = false;
+    widened_at = delivered;
+    persist = persist_recoveries;
   }
 };
 

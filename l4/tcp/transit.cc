@@ -27,8 +27,10 @@ bool wake(Tcb& t, Core& core) {
 
 void rest(Tcb& t, Core& core) {
   if (t.transit == &core.resting || (t.state != State::closed && !at_rest(t))) return;
-  t.rack_steps = t.transit->rack.steps;
-  t.rack_persist = t.transit->rack.persist;
+  Rack& rack = t.transit->rack;
+  if (rack.dsack_seen) rack.widen(0);  // what the next delivery would have done
+  t.rack_steps = rack.steps;
+  t.rack_persist = rack.persist;
   core.transits.give(t.transit);
   t.transit = &core.resting;
 }

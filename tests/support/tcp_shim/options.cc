@@ -49,6 +49,7 @@ constexpr Key keys[] = {
     {"slow_start_after_idle", "tcp_slow_start_after_idle", 0, 1,
      [](Options& o, std::int64_t v) { o.idle_restart = v; }},
     {"pacing", "", 0, 1, [](Options& o, std::int64_t v) { o.pacing = v; }},
+    {"mtu_probing", "tcp_mtu_probing", 0, 2, [](Options& o, std::int64_t v) { o.mtu_probing = v; }},
     {"challenge_ack_limit", "tcp_challenge_ack_limit", 1, INT32_MAX,
      [](Options& o, std::int64_t v) { o.challenge_acks = static_cast<std::uint32_t>(v); }},
     {"syncookies", "tcp_syncookies", 0, 2,

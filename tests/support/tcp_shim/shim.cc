@@ -34,6 +34,7 @@ tcp::Config config_of(const Options& o) {
   c.quick_acks = o.quick_acks;
   c.idle_restart = o.idle_restart;
   c.pacing = o.pacing;
+  c.black_hole_detection = o.mtu_probing;
   c.challenge_acks_per_second = o.challenge_acks;
   c.send_limit = static_cast<std::uint32_t>(o.sndbuf);
   c.rto_min = o.rto_min;
@@ -207,6 +208,8 @@ void Shim::pump() {
     input(packet);
     more = true;
   }
+  for (const auto& [serial, s] : sockets)
+    if (s->open) clock(*s);
 }
 
 void Shim::changed() {

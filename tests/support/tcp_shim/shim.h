@@ -33,7 +33,7 @@ struct Options {
   bool rcvbuf_fixed = false;  // said: windows do not grow beyond it
   tcp::Ecn ecn = tcp::Ecn::accept;
   std::uint8_t quick_acks = 16;
-  bool idle_restart = true, pacing = false;
+  bool idle_restart = true, pacing = false, mtu_probing = false;
   std::uint32_t challenge_acks = 10'000;
   tcp::SynCookies syn_cookies = tcp::SynCookies::under_pressure;
   std::uint16_t initial_window = 10;
@@ -138,6 +138,7 @@ class Shim {
   void close(Call& call, SocketPtr s);
   void forget(Socket& s);         // no descriptor and no connection: its number is free
   void apply_options(Socket& s);  // hands what setsockopt set to the stack
+  void push(Socket& s);           // what a cork holds goes, this once
 
   // ---- send.cc, receive.cc
   ssize_t send(Call& call, Socket& s, const iovec* from, std::size_t count, int flags);
@@ -154,6 +155,7 @@ class Shim {
   void input(const Bytes& packet);
   void input_icmp(Packet frame);
   void count(const Bytes& packet, bool out);
+  void clock(Socket& s) const;  // what holds its data back now
 
   Options options;
   mutable std::mutex mutex;

@@ -41,6 +41,9 @@ struct Traffic {
   std::uint32_t segments_out = 0, segments_in = 0, data_segments_out = 0, data_segments_in = 0;
   std::uint64_t data_bytes_out = 0;  // with what was sent again
   Nanos data_sent{}, data_received{}, ack_received{};
+  // What held data back, for how long (Linux's chronographs), and since when the present one does.
+  enum class Holds : std::uint8_t { nothing, sending, peer_window, send_buffer } holds = Holds::nothing;
+  Nanos times[4]{}, since{};
 };
 
 struct Socket final : File {

@@ -207,6 +207,14 @@ void Shim::apply_options(Socket& s) {
   if (s.open) stack->use(s.id, s.settings(), now);
 }
 
+void Shim::push(Socket& s) {
+  tcp::Settings& to = stack->settings(s.settings());
+  const bool corked = std::exchange(to.cork, false), waits = std::exchange(to.nagle, false);
+  stack->output(wire, now);
+  to.cork = corked;
+  to.nagle = waits;
+}
+
 }  // namespace sluice::shim
 
 using namespace sluice::shim;
@@ -229,6 +237,7 @@ int tcp_shim_setsockopt(tcp_shim* shim, int fd, int level, int name, const void*
   if (!value) return fail(EFAULT);
   if (const int error = set_option(*s, level, name, value, size)) return fail(error);
   t.apply_options(*s);
+  if (level == IPPROTO_TCP && name == TCP_NODELAY && s->options.no_delay) t.push(*s);
   t.changed();
   return 0;
 }

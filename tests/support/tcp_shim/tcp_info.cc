@@ -113,6 +113,16 @@ int put_tcp_info(Shim& t, const Socket& s, void* value, socklen_t* size) {
   out.tcpi_data_segs_out = traffic.data_segments_out;
   out.tcpi_data_segs_in = traffic.data_segments_in;
   out.tcpi_bytes_sent = traffic.data_bytes_out;
+  // SendProgress counts what was sent once.
+  if (s.open) out.tcpi_bytes_retrans = traffic.data_bytes_out - std::min(traffic.data_bytes_out, info.bytes_sent);
+  using Holds = Traffic::Holds;
+  const auto held = [&](Holds what) {
+    const Nanos running = s.open && traffic.holds == what ? t.now - traffic.since : Nanos{};
+    return static_cast<std::uint64_t>((traffic.times[static_cast<std::size_t>(what)] + running).micros());
+  };
+  out.tcpi_rwnd_limited = held(Holds::peer_window);
+  out.tcpi_sndbuf_limited = held(Holds::send_buffer);
+  out.tcpi_busy_time = held(Holds::sending) + out.tcpi_rwnd_limited + out.tcpi_sndbuf_limited;
   out.tcpi_last_data_sent = ms_since(traffic.data_sent, t.now);
   out.tcpi_last_data_recv = ms_since(traffic.data_received, t.now);
   out.tcpi_last_ack_recv = ms_since(traffic.ack_received, t.now);

@@ -61,6 +61,7 @@ typedef struct tcp_shim tcp_shim;
 //   ecn=0|1|2                tcp_ecn: never, asked for and accepted, accepted.  2
 //   quick_acks=N             ACKs that go at once at the start of a flow; 0: all are delayed.  16
 //   slow_start_after_idle=0|1  tcp_slow_start_after_idle: an unused window shrinks.  1
+//   mtu_probing=0|1|2        tcp_mtu_probing: whether timeouts make it look for black holes (RFC 4821).  0
 //   pacing=0|1               segments spread over the round trip, where that is 8 ms or more.  0
 //   challenge_ack_limit=N    tcp_challenge_ack_limit: challenge ACKs a second of the whole host, in bursts of a tenth.
 //                            10000

@@ -118,6 +118,22 @@ void Shim::count(const Bytes& packet, bool out) {
   }
 }
 
+void Shim::clock(Socket& s) const {
+  using Holds = Traffic::Holds;
+  const tcp::Info i = info(s);
+  const tcp::SendProgress progress = stack->progress(s.id);
+  const auto unsent = static_cast<std::uint32_t>(progress.queued - progress.transmitted);
+  const auto flight = static_cast<std::uint32_t>(progress.transmitted - progress.acknowledged);
+  const bool shut = unsent && i.peer_window < flight + std::min<std::uint32_t>(unsent, i.segment_size);
+  Traffic& t = s.traffic;
+  t.times[static_cast<std::size_t>(t.holds)] += now - t.since;
+  t.since = now;
+  t.holds = shut                    ? Holds::peer_window
+            : s.no_space && !unsent ? Holds::send_buffer
+            : unsent || flight      ? Holds::sending
+                                    : Holds::nothing;
+}
+
 void Shim::input(const Bytes& packet) {
   count(packet, false);
   Packet frame = frame_of(packet, buffers);
