@@ -21,7 +21,9 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -46,12 +48,26 @@ void give_up(int) {
   errno = before;
 }
 
-std::vector<pid_t> threads() {
+#if defined(__has_feature)
+constexpr bool finds_races = __has_feature(thread_sanitizer), finds_leaks = __has_feature(address_sanitizer);
+#else
+constexpr bool finds_races = false, finds_leaks = false;  // this compiler's builds have no sanitizers
+#endif
+
+// ThreadSanitizer's own, which takes no such signal.
+bool is_sanitizers(const char* thread, int signal) {
+  std::ifstream file{fmt::format("/proc/self/task/{}/status", thread)};
+  for (std::string line; finds_races && std::getline(file, line);)
+    if (line.starts_with("SigBlk:")) return std::strtoull(line.c_str() + 7, nullptr, 16) >> (signal - 1) & 1;
+  return false;
+}
+
+std::vector<pid_t> threads(int signal) {
   std::vector<pid_t> ids;
   const std::unique_ptr<DIR, int (*)(DIR*)> folder{opendir("/proc/self/task"), closedir};
   if (!folder) return ids;
   while (const dirent* entry = readdir(folder.get()))
-    if (const int id = std::atoi(entry->d_name); id > 0) ids.push_back(id);
+    if (const int id = std::atoi(entry->d_name); id > 0 && !is_sanitizers(entry->d_name, signal)) ids.push_back(id);
   return ids;
 }
 
@@ -270,13 +286,6 @@ std::expected<void, std::string> load_filter(bool kernel_ports) {
   return {};
 }
 
-#if defined(__has_feature)
-constexpr bool finds_races = __has_feature(thread_sanitizer), finds_leaks = __has_feature(address_sanitizer);
-#else
-constexpr bool finds_races = false, finds_leaks = false;  // this compiler's builds have no sanitizers
-#endif
-constexpr int deaf_threads = finds_races ? 1 : 0;  // ThreadSanitizer's own takes no signals
-
 }  // namespace
 
 // LeakSanitizer asks at the end: it stops all threads by ptrace, which a process behind the filter cannot. The same
@@ -307,8 +316,8 @@ std::expected<void, std::string> drop_capabilities(std::span<const int> keep) {
   sigaddset(&set, signal);
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
   done = failed = 0;
-  int asked = -deaf_threads;
-  for (const pid_t thread : threads())
+  int asked = 0;
+  for (const pid_t thread : threads(signal))
     if (syscall(SYS_tgkill, getpid(), thread, signal) == 0) ++asked;
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds{5};
   while (done < asked && std::chrono::steady_clock::now() < until)
@@ -316,7 +325,7 @@ std::expected<void, std::string> drop_capabilities(std::span<const int> keep) {
   const bool all = done >= asked && failed == 0 && asked > 0;
   sigaction(signal, &before, nullptr);
   if (!all) return std::unexpected{fmt::format("capabilities: {} of {} threads gave them up", done - failed, asked)};
-  for (const pid_t thread : threads())
+  for (const pid_t thread : threads(signal))
     if (has_more(thread))
       return std::unexpected{fmt::format("capabilities: thread {} keeps more than it should", thread)};
   return {};
