@@ -98,8 +98,17 @@ AddressText to_text(const MacAddress& mac) {
 
 AddressText to_text(const IpAddress& address) {
   AddressText out;
-  const bool v4 = address.is_v4();
-  inet_ntop(v4 ? AF_INET : AF_INET6, address.wire().data(), out.data, sizeof out.data);
+  if (address.is_v4()) {  // in every forwarded request
+    char* at = out.data;
+    for (int i = 12; i < 16; ++i) {
+      at = std::to_chars(at, out.data + sizeof out.data, unsigned{address.bytes[i]}).ptr;
+      *at++ = '.';
+    }
+    *--at = '\0';
+    out.size = static_cast<std::uint8_t>(at - out.data);
+    return out;
+  }
+  inet_ntop(AF_INET6, address.wire().data(), out.data, sizeof out.data);
   out.size = static_cast<std::uint8_t>(std::strlen(out.data));
   return out;
 }

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <array>
+#include <bit>
+#include <compare>
 #include <cstdint>
 #include <cstring>
 #include <functional>
@@ -15,25 +17,35 @@ namespace sluice {
 
 struct MacAddress {
   std::array<std::uint8_t, 6> bytes{};
-  constexpr bool operator==(const MacAddress&) const = default;
+  constexpr bool operator==(const MacAddress& other) const { return words() == other.words(); }
   constexpr bool is_multicast() const { return bytes[0] & 1; }
   static constexpr MacAddress broadcast() { return {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}}; }
+
+ private:
+  constexpr std::array<std::uint16_t, 3> words() const { return std::bit_cast<std::array<std::uint16_t, 3>>(bytes); }
 };
 
+// Addresses are made, compared and told apart several times a packet: by their two words, not by bytes.
 struct alignas(8) IpAddress {
+  using Words = std::array<std::uint64_t, 2>;
   std::array<std::uint8_t, 16> bytes{};
 
-  constexpr auto operator<=>(const IpAddress&) const = default;
+  constexpr Words words() const { return std::bit_cast<Words>(bytes); }
+  static constexpr IpAddress from_words(Words words) { return {std::bit_cast<std::array<std::uint8_t, 16>>(words)}; }
+  constexpr bool operator==(const IpAddress& other) const { return words() == other.words(); }
+  constexpr std::strong_ordering operator<=>(const IpAddress& other) const {
+    const Words a = words(), b = other.words();
+    if (a[0] != b[0]) return std::byteswap(a[0]) <=> std::byteswap(b[0]);
+    return std::byteswap(a[1]) <=> std::byteswap(b[1]);
+  }
   constexpr bool is_v4() const {
-    for (int i = 0; i < 10; ++i)
-      if (bytes[i]) return false;
-    return bytes[10] == 0xff && bytes[11] == 0xff;
+    const Words w = words();
+    return w[0] == 0 && static_cast<std::uint32_t>(w[1]) == v4_mark;
   }
   constexpr bool is_v6() const { return !is_v4(); }
   constexpr bool is_unspecified() const {
-    for (int i = is_v4() ? 12 : 0; i < 16; ++i)
-      if (bytes[i]) return false;
-    return true;
+    const Words w = words();
+    return w[0] == 0 && (w[1] == 0 || w[1] == v4_mark);
   }
   constexpr bool is_multicast() const { return is_v4() ? (bytes[12] & 0xf0) == 0xe0 : bytes[0] == 0xff; }
   constexpr bool is_link_local() const { return is_v6() && bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80; }
@@ -45,22 +57,22 @@ struct alignas(8) IpAddress {
   ByteView wire() const { return is_v4() ? ByteView{bytes}.subspan(12) : ByteView{bytes}; }
 
   static constexpr IpAddress from_v4(std::uint32_t host_order) {
-    IpAddress a;
-    a.bytes[10] = a.bytes[11] = 0xff;
-    for (int i = 0; i < 4; ++i) a.bytes[12 + i] = static_cast<std::uint8_t>(host_order >> (24 - 8 * i));
-    return a;
+    return from_words({0, v4_mark | std::uint64_t{std::byteswap(host_order)} << 32});
   }
   static IpAddress from_v4_wire(const std::uint8_t* four) {
-    IpAddress a;
-    a.bytes[10] = a.bytes[11] = 0xff;
-    std::memcpy(&a.bytes[12], four, 4);
-    return a;
+    std::uint32_t word;
+    std::memcpy(&word, four, 4);
+    return from_words({0, v4_mark | std::uint64_t{word} << 32});
   }
   static IpAddress from_v6_wire(const std::uint8_t* sixteen) {
     IpAddress a;
     std::memcpy(a.bytes.data(), sixteen, 16);
     return a;
   }
+
+ private:
+  static_assert(std::endian::native == std::endian::little);
+  static constexpr std::uint32_t v4_mark = 0xffff0000;  // bytes 8 to 11 of every IPv4 address
 };
 static_assert(sizeof(IpAddress) == 16);
 

@@ -89,6 +89,7 @@
   X(tcp_resets_suppressed, "segments", "RSTs not sent because of their rate limit or a full reply queue")              \
   X(tcp_challenge_acks, "segments", "Challenge ACKs sent (RFC 5961)")                                                  \
   X(tcp_segments_in, "segments", "TCP segments received for connections, listeners or nobody")                         \
+  X(tcp_segments_joined, "segments", "Of these, joined to the one before them in one burst of one connection")         \
   X(tcp_retransmitted_segments, "segments", "TCP segments sent again")                                                 \
   X(tcp_retransmission_timeouts, "timeouts", "TCP retransmission timeouts")                                            \
   X(tcp_tail_probes, "segments", "Tail loss probes sent (RFC 8985)")                                                   \

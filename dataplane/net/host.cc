@@ -51,8 +51,9 @@ Host::Host(const Routes& routes, std::span<TxQueue* const> queues, Buffers& buff
 
 Host::~Host() = default;
 
-NextHop Host::route(const IpAddress& destination) const {
-  const Routes::Hop found = routes_->find(destination);
+NextHop Host::route(const IpAddress& destination) const { return way(routes_->find(destination)); }
+
+NextHop Host::way(const Routes::Hop& found) const {
   if (found.interface == no_interface) return {};
   const Interface& interface = routes_->interfaces()[found.interface];
   return {version_, found.interface, std::min(interface.mtu, queues_[interface.port]->caps().mtu), {}};
@@ -81,11 +82,11 @@ void Host::send(Packet packet, NextHop& hop, Nanos now) {
 }
 
 Neighbours::Neighbour* Host::resolve(const IpAddress& destination, NextHop& hop, Nanos now) {
-  hop = route(destination);
+  const Routes::Hop found = routes_->find(destination);
+  hop = way(found);
   if (!hop) return nullptr;
-  const IpAddress gateway = routes_->find(destination).gateway;
   Neighbours::Neighbour* neighbour =
-      neighbours_.find_or_make(hop.interface, gateway == IpAddress{} ? destination : gateway, now);
+      neighbours_.find_or_make(hop.interface, found.gateway == IpAddress{} ? destination : found.gateway, now);
   if (neighbour) hop.neighbour = neighbours_.id(*neighbour);
   return neighbour;
 }

@@ -122,6 +122,7 @@ class Host {
   // Whether an address lies on the interface's own link, and so may become a neighbour there by asking us.
   bool on_link(InterfaceId interface, const IpAddress& address) const;
   void evidence(const NeighbourNews& news, Nanos now);
+  NextHop way(const Routes::Hop& found) const;
   Neighbours::Neighbour* resolve(const IpAddress& destination, NextHop& hop, Nanos now);
   // A packet that starts behind its Ethernet header goes straight onto a link.
   void transmit(Packet packet, const MacAddress& destination, InterfaceId interface, wire::EtherType type, Nanos now);

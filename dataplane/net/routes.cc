@@ -93,7 +93,7 @@ std::expected<Routes, std::string> Routes::compile(std::vector<Interface> interf
   for (const Found& found : all) {
     const auto at = static_cast<std::uint32_t>(routes.entries_.size());
     if (routes.lengths_.empty() || routes.lengths_.back().bits != found.bits)
-      routes.lengths_.push_back({found.bits, at, at});
+      routes.lengths_.push_back({found.bits, at, at, mask(last_of({}, 0), found.bits).words()});
     // 0.0.0.0/0 is ::ffff:0:0/96, so the families meet nowhere but in ::/0 to ::/95, which find() keeps from IPv4.
     routes.entries_.push_back(found.entry);
     ++routes.lengths_.back().end;
@@ -105,9 +105,10 @@ std::expected<Routes, std::string> Routes::compile(std::vector<Interface> interf
 Routes::Hop Routes::find(const IpAddress& destination) const {
   if (destination.is_link_local() || destination.is_multicast()) return {};
   const bool v4 = destination.is_v4();
+  const IpAddress::Words words = destination.words();
   for (const Length& length : lengths_) {
     if (v4 && length.bits < 96) break;
-    const IpAddress prefix = mask(destination, length.bits);
+    const IpAddress prefix = IpAddress::from_words({words[0] & length.mask[0], words[1] & length.mask[1]});
     const auto begin = entries_.begin() + length.begin, end = entries_.begin() + length.end;
     const auto at =
         std::lower_bound(begin, end, prefix, [](const Entry& e, const IpAddress& p) { return e.prefix < p; });

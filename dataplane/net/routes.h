@@ -91,6 +91,7 @@ class Routes {
   struct Length {  // entries [begin, end) have this many leading bits of the 128
     std::uint8_t bits;
     std::uint32_t begin, end;
+    IpAddress::Words mask;
   };
   std::vector<Interface> interfaces_;
   std::vector<std::uint32_t> keys_;  // port and VLAN of each interface, close together

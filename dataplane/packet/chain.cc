@@ -211,7 +211,7 @@ Packet Chain::pop() {
   return Packet{segment};
 }
 
-void Chain::clear() {
+void Chain::free_all() {
   while (head_) {
     rte_mbuf* next = std::exchange(head_->next, nullptr);
     rte_pktmbuf_free_seg(head_);

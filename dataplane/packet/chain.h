@@ -55,7 +55,9 @@ class Chain {
   void peek(std::uint32_t offset, MutableBytes out) const;
   // The first segment alone (a Packet of one segment), or nothing.
   Packet pop();
-  void clear();
+  void clear() {
+    if (head_) free_all();
+  }
   // Gives up ownership of the linked segments (nb_segs and pkt_len are not set on the head).
   rte_mbuf* release();
 
@@ -66,6 +68,8 @@ class Chain {
     size_ = std::exchange(other.size_, 0);
     segments_ = std::exchange(other.segments_, 0);
   }
+  void free_all();
+
   rte_mbuf* head_ = nullptr;
   rte_mbuf* tail_ = nullptr;
   std::uint32_t size_ = 0;

@@ -17,6 +17,13 @@ Word load(const std::uint8_t* at) {
   return word;
 }
 
+// Of the address as the wire has it.
+Sum address_sum(const IpAddress& address) {
+  const IpAddress::Words words = address.words();
+  if (address.is_v4()) return words[1] >> 32;
+  return (words[0] & low_half) + (words[0] >> 32) + (words[1] & low_half) + (words[1] >> 32);
+}
+
 }  // namespace
 
 Sum add_bytes(Sum sum, ByteView bytes) {
@@ -61,8 +68,8 @@ Sum add_segments(Sum sum, const rte_mbuf* first, std::uint32_t offset, std::uint
 
 Sum add_pseudo_header(Sum sum, const IpAddress& source, const IpAddress& destination, Protocol protocol,
                       std::uint32_t size) {
-  sum = add_bytes(add_bytes(sum, source.wire()), destination.wire());
-  return sum + (Sum{static_cast<std::uint8_t>(protocol)} << 8) + std::byteswap(size);
+  return sum + address_sum(source) + address_sum(destination) + (Sum{static_cast<std::uint8_t>(protocol)} << 8) +
+         std::byteswap(size);
 }
 
 }  // namespace sluice
