@@ -82,7 +82,7 @@ struct NodeConfig {
 
   tcp::Ecn ecn = tcp::Ecn::accept;
   tcp::SynCookies syn_cookies = tcp::SynCookies::under_pressure;
-  bool pacing = false;
+  bool pacing = true;
   std::uint8_t quick_acks = 0;
 
   // Limits. Of one worker, unless said.

@@ -103,7 +103,9 @@ void visit_node(V& v, NodeConfig& c) {
     t.choice("ecn", n.ecn, {"off", "accept", "ask"}, "explicit congestion notification; ask: towards endpoints too");
     t.choice("syn_cookies", n.syn_cookies, {"never", "under_pressure", "always"},
              "when a SYN is answered without being remembered");
-    t.flag("pacing", n.pacing, "spread segments over the round trip, where that is longer than a few milliseconds");
+    t.flag(
+        "pacing", n.pacing,
+        "spread segments over the round trip, where that is 8 ms or more: short queues on the way lose fewer of them");
     t.number("quick_acks", n.quick_acks, 0, 255,
              "ACKs that are not delayed at the start of a connection; 0: they ride on the answer");
   });

@@ -1,6 +1,7 @@
 // pace.h - segments spread over the round trip: a next-send time that each transmission moves on by its size over the
 // rate, 200 % of cwnd / SRTT in slow start and 120 % beyond, as Linux. The wheel's tick is a millisecond, so what a
-// millisecond carries goes at once, and ten segments after a pause; where the RTT is a few ticks, nothing is paced.
+// millisecond carries goes at once, and ten segments after a pause; where the least RTT is a few ticks, nothing is
+// paced. What it brings stands in tests/sim/README.md.
 #pragma once
 
 #include <algorithm>
@@ -12,9 +13,7 @@ namespace sluice::tcp {
 inline constexpr Nanos paced_rtt_min = 8_ms;
 inline constexpr unsigned paced_burst = 10;
 
-inline bool paces(const Tcb& t, const Config& c) {
-  return c.pacing && t.rtt.known() && t.rtt.smoothed() >= paced_rtt_min;
-}
+inline bool paces(const Tcb& t, const Config& c) { return c.pacing && t.rtt.known() && t.rtt.min() >= paced_rtt_min; }
 // Bytes a second; never 0.
 inline std::uint64_t pacing_rate(const Tcb& t) {
   const std::uint64_t percent = t.congestion.cwnd() < t.congestion.ssthresh() / 2 ? 200 : 120;

@@ -102,6 +102,7 @@ PipelineConfig Node::config_of(std::uint16_t worker) const {
   c.tcp.time_wait = 1_s;
   c.tcp.fin_wait_2 = 5_s;
   c.tcp.user_timeout = 20_s;
+  c.tcp.pacing = spec_.seed % 2;
   c.tcp.secret[0] = 77;
   for (const char* address : {"10.1.0.1", "fd01::1"})
     c.tcp.sources[c.tcp.source_count++] = {*parse_ip(address), upstream_ports.first, upstream_ports.last};

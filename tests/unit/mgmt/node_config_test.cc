@@ -63,7 +63,7 @@ access = "json"
 [tcp]
 ecn = "ask"
 syn_cookies = "always"
-pacing = true
+pacing = false
 quick_acks = 16
 [limits]
 time_wait = "1s"
@@ -76,7 +76,7 @@ endpoints = 5
   EXPECT_TRUE(node->idle_sleep);
   EXPECT_EQ(node->ecn, tcp::Ecn::ask);
   EXPECT_EQ(node->syn_cookies, tcp::SynCookies::always);
-  EXPECT_TRUE(node->pacing);
+  EXPECT_FALSE(node->pacing);
   EXPECT_EQ(node->quick_acks, 16);
   EXPECT_EQ(node->drain_timeout.millis(), 300'000);
   const PortConfig& port = node->ports.at(0);
