@@ -88,7 +88,7 @@ def compare(tour):
           f"{', '.join(f'{value:.1f}' for value in theirs)}; ratio {ratio:.2f} +- {error:.2f}")
     if not JUDGED:
         return
-    check(error <= NOISE_MAX, f"the rounds differ so much (+- {error:.2f}) that they show nothing: take more, or a quiet machine")
+    check(error <= NOISE_MAX, f"+- {error:.2f}: the rounds differ too much to show anything; take more, or a quiet machine")
     check(ratio + error >= 1, f"Sluice's goodput is {ratio:.2f} +- {error:.2f} of Linux's")
 
 
