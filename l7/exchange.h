@@ -49,6 +49,9 @@ struct Exchange {
     discarding,  // a local reply went out; the rest of the request is dropped
   };
 
+  // Not defaulted: the pool would clear all 4 kB first, most of it room for fields and for the log's text.
+  Exchange() {}
+
   Leg client, upstream;
   http::Message request, response;
   RouteDecision decision;

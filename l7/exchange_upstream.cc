@@ -167,8 +167,9 @@ void Exchanges::attach(Exchange& x, Connection& up) {
   ++x.log.attempts;
   deps_.stats.endpoint(up.object).add(Figure::requests);
   deps_.stats.endpoint(up.object).add(Figure::active_requests);
-  tell(x, "upstream", up.requests > 1 ? "pooled connection to " : "new connection to ",
-       to_text(x.decision.address).view());
+  if (x.story) [[unlikely]]
+    tell(x, "upstream", up.requests > 1 ? "pooled connection to " : "new connection to ",
+         to_text(x.decision.address).view());
   connection_timers_.cancel(connections_.index_of(&up));
   arm(x);
 }

@@ -15,14 +15,25 @@ class ChainWriter {
   explicit ChainWriter(Buffers& buffers) : buffers_(buffers) {}
 
   void put(std::string_view text) {
-    if (text.size() <= static_cast<std::size_t>(end_ - p_)) [[likely]] {
-      if (!text.empty()) std::memcpy(p_, text.data(), text.size());
-      p_ += text.size();
-    } else {
-      put_across(text);
-    }
+    if (text.size() <= room()) [[likely]]
+      write(text.data(), text.size());
+    else put_across(text);
+  }
+  // Literals, whose sizes the compiler knows: a few stores.
+  template <std::size_t n>
+  [[gnu::always_inline]] void put(const char (&text)[n]) {
+    if (n - 1 <= room()) [[likely]]
+      write(text, n - 1);
+    else put_across({text, n - 1});
   }
   void line(std::string_view name, std::string_view value) {
+    if (name.size() + value.size() + 4 <= room()) [[likely]] {
+      write(name.data(), name.size());
+      write(": ", 2);
+      write(value.data(), value.size());
+      write("\r\n", 2);
+      return;
+    }
     put(name);
     put(": ");
     put(value);
@@ -41,6 +52,11 @@ class ChainWriter {
   }
 
  private:
+  std::size_t room() const { return static_cast<std::size_t>(end_ - p_); }
+  [[gnu::always_inline]] void write(const char* from, std::size_t n) {
+    if (n) std::memcpy(p_, from, n);
+    p_ += n;
+  }
   void put_across(std::string_view text) {
     while (!text.empty() && !failed_) {
       const std::size_t n = std::min<std::size_t>(text.size(), static_cast<std::size_t>(end_ - p_));

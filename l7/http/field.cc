@@ -87,7 +87,7 @@ bool same_name(std::string_view a, std::string_view b) {
 }
 
 bool list_has(std::string_view list, std::string_view element) {
-  while (!list.empty()) {
+  while (list.size() >= element.size() && !list.empty()) {
     const std::size_t comma = list.find(',');
     std::string_view item = list.substr(0, comma);
     while (!item.empty() && (item.front() == ' ' || item.front() == '\t')) item.remove_prefix(1);

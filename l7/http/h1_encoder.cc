@@ -1,5 +1,8 @@
 #include "l7/http/h1_encoder.h"
 
+#include <array>
+#include <cstring>
+
 #include "l7/http/chain_writer.h"
 
 namespace sluice::http {
@@ -115,20 +118,28 @@ void write_status_line(std::uint16_t status, std::string_view reason, ChainWrite
   out.put("\r\n");
 }
 
+// The two digits of every byte.
+constexpr std::array<std::array<char, 2>, 256> hex_pairs = [] {
+  constexpr char digits[] = "0123456789abcdef";
+  std::array<std::array<char, 2>, 256> out{};
+  for (unsigned byte = 0; byte < 256; ++byte) out[byte] = {digits[byte >> 4], digits[byte & 15]};
+  return out;
+}();
+
 constexpr bool has_body(std::uint16_t status) { return status >= 200 && status != 204 && status != 304; }
 
 }  // namespace
 
 RequestId make_request_id(Rng& rng) {
-  constexpr char digits[] = "0123456789abcdef";
   std::uint64_t words[2] = {rng.next(), rng.next()};
   words[0] = (words[0] & ~std::uint64_t{0xf000}) | 0x4000;                     // version 4
   words[1] = (words[1] & ~(std::uint64_t{3} << 62)) | std::uint64_t{2} << 62;  // variant of RFC 9562
   RequestId id;
   std::size_t at = 0;
-  for (unsigned nibble = 0; nibble < 32; ++nibble) {
-    if (nibble == 8 || nibble == 12 || nibble == 16 || nibble == 20) id[at++] = '-';
-    id[at++] = digits[words[nibble / 16] >> (60 - 4 * (nibble % 16)) & 0xf];
+  for (unsigned byte = 0; byte < 16; ++byte) {
+    if (byte == 4 || byte == 6 || byte == 8 || byte == 10) id[at++] = '-';
+    std::memcpy(&id[at], &hex_pairs[words[byte / 8] >> (56 - 8 * (byte % 8)) & 0xff], 2);
+    at += 2;
   }
   return id;
 }
