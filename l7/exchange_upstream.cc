@@ -231,6 +231,11 @@ bool Exchanges::may_resend(const Exchange& x, const Connection& up) const {
 
 void Exchanges::upstream_failed(Exchange& x, Loss loss) {
   Connection* up = upstream_of(x);
+  if (loss == Loss::cut) {  // not the endpoint's doing: a refusal for want of room
+    if (x.answered) return cut(x, ResponseFlag::LR);
+    reply(x, 503, ResponseFlag::LR);
+    return;
+  }
   deps_.counters.add(Counter::http_upstream_failures);
   if (up) deps_.stats.endpoint(up->object).add(Figure::failures);
   const bool connecting = x.phase == Exchange::Phase::connecting;

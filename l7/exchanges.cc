@@ -66,6 +66,7 @@ void Exchanges::on_event(const tcp::Event& event) {
       event.bits & tcp::event_accepted ? accept(event) : connections_.find(ConnectionId::from_bits(event.user));
   if (!connection) return deps_.tcp.release(event.id, now_);
   if (event.bits & tcp::event_timed_out) return lost(*connection, Loss::timed_out);
+  if (event.bits & tcp::event_cut) return lost(*connection, Loss::cut);
   if (event.bits & tcp::event_reset)
     return lost(*connection, connection->state == Connection::State::connecting ? Loss::refused : Loss::reset);
   const ConnectionId id = connections_.handle(connection);
@@ -182,7 +183,8 @@ void Exchanges::connected(Connection& upstream) {
 
 void Exchanges::lost(Connection& connection, Loss loss) {
   const ConnectionId id = connections_.handle(&connection);
-  if (connection.side == Side::upstream && loss == Loss::reset && connection.state == Connection::State::open) {
+  if (connection.side == Side::upstream && (loss == Loss::reset || loss == Loss::cut) &&
+      connection.state == Connection::State::open) {
     look(id);  // an answer may have come before the reset
     if (!connections_.find(id)) return;
   }

@@ -85,7 +85,7 @@ class Exchanges {
   const Connection* connection(std::uint64_t user) const { return connections_.find(ConnectionId::from_bits(user)); }
 
  private:
-  enum class Loss : std::uint8_t { refused, reset, timed_out, closed };
+  enum class Loss : std::uint8_t { refused, reset, cut, timed_out, closed };  // cut: by ourselves, for want of buffers
   enum class Step : std::uint8_t { wait, next, gone };
   // Run-time state of a listener, by stable id; decoders point to its limits.
   struct ListenerState {
