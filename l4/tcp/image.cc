@@ -8,7 +8,7 @@ namespace sluice::tcp {
 namespace {
 
 constexpr std::uint32_t image_magic = 0x534c5443;  // "SLTC"
-constexpr std::uint16_t image_version = 3;
+constexpr std::uint16_t image_version = 4;
 constexpr std::size_t fixed_size = 4 + 2 + 40 + 2 + 1 + 9 * 4 + 2 * 4 + 4 + 3 * 2 + 2 + 2 * 4 + 4 + 2 * 8 + 4 + 5 * 4;
 enum : std::uint8_t {
   is_passive = 1,
@@ -76,7 +76,7 @@ std::size_t Stack::export_image(ConnId id, MutableBytes to, Nanos now) const {
   out.u32(t->snd_wnd);
   out.u32(t->snd_wnd_max);
   out.u32(t->ts_recent);
-  out.u16(t->mss);
+  out.u16(t->search_mss);
   out.u16(t->peer_mss);
   out.u16(t->rcv_mss);
   out.u8(t->snd_scale);
@@ -137,7 +137,7 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
   s.snd_wnd = in.u32();
   s.snd_wnd_max = in.u32();
   s.ts_recent = in.u32();
-  s.mss = in.u16();
+  s.search_mss = in.u16();
   s.peer_mss = in.u16();
   s.rcv_mss = in.u16();
   s.snd_scale = in.u8();
@@ -156,8 +156,9 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
   Chain received, queued;
   const bool ends =
       key.local.is_v4() == key.remote.is_v4() && key.local_port && key.remote_port && !(key.local == key.remote);
-  bool good = in.ok() && ends && s.synchronized() && s.state <= State::last_ack && s.mss >= 48 && s.peer_mss >= 48 &&
-              s.rcv_mss >= 48 && s.snd_scale <= 14 && s.rcv_scale <= 14 && holes <= Reassembly::ranges_max &&
+  bool good = in.ok() && ends && s.synchronized() && s.state <= State::last_ack &&
+              (s.search_mss == 0 || s.search_mss >= 48) && s.peer_mss >= 48 && s.rcv_mss >= 48 && s.snd_scale <= 14 &&
+              s.rcv_scale <= 14 && holes <= Reassembly::ranges_max &&
               take_chain(in, received, m.core.buffers, starved) && take_chain(in, queued, m.core.buffers, starved);
   const std::uint32_t fin = flags & fin_is_queued ? 1 : 0;
   good = good && s.snd_una <= s.snd_nxt && queue_begin <= s.snd_nxt &&
@@ -198,7 +199,8 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
   t->ts_recent = s.ts_recent;
   t->ts_recent_at = static_cast<std::uint32_t>(now.ns / 1'000'000'000) - ts_age;
   t->ts_offset = ts_clock - static_cast<std::uint32_t>(now.millis());
-  t->mss = s.mss;
+  t->search_mss = s.search_mss;  // a black hole that was found stays found
+  t->search_at = now + PathMtus::lasts;
   t->peer_mss = s.peer_mss;
   t->rcv_mss = s.rcv_mss;
   t->snd_scale = s.snd_scale;
@@ -246,7 +248,8 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
     m.core.out_of_order_held += t->transit->reassembly.buffers() - before;
   }
   if (t->snd_una < t->snd_nxt) {
-    t->transit->board.sent(m.core.records, t->snd_una, t->snd_nxt, t->segments_of(t->flight()), 0,
+    // When it left is not known: no round trip is measured by it.
+    t->transit->board.sent(m.core.records, t->snd_una, t->snd_nxt, t->segments_of(t->flight()), is_resent,
                            t->rate.on_sent(true, stamp_of(now)), stamp_of(now));
     t->transit->board.mark_lost(m.core.records, t->transit->board.head());
     t->mode = Mode::loss;

@@ -319,6 +319,29 @@ TEST_F(ScriptTest, AnImageKeepsWhatTheHandshakeAgreedAndTheClockOfTimestamps) {
   EXPECT_TRUE(events() & event_readable);
 }
 
+// RFC 6298 3 (Karn): when what is in flight left is not known any more, so it tells no round trip.
+TEST_F(ScriptTest, WhatAnImageHadInFlightMeasuresNoRoundTrip) {
+  establish({2, 4, 0x05, 0xb4, 4, 2, 1, 1});
+  give(3 * 1460);
+  while (next()) {}
+  Info before, after;
+  ASSERT_TRUE(stack->info(id, before, now));
+  Bytes image(stack->image_size(id));
+  ASSERT_EQ(stack->export_image(id, image, now), image.size());
+  stack->forget(id);
+  const auto in = stack->import_image(image, 1, now);
+  ASSERT_TRUE(in);
+  id = *in;
+  now += 9_s;  // the last had come before the image was made
+  Bytes sack{1, 1, 5, 10, 0, 0, 0, 0, 0, 0, 0, 0};
+  put32(&sack[4], iss + 1 + 2 * 1460);
+  put32(&sack[8], iss + 1 + 3 * 1460);
+  send({.flags = ACK, .seq = 101, .ack = iss + 1, .options = sack});
+  ASSERT_TRUE(stack->info(id, after, now));
+  EXPECT_EQ(after.sacked, 1460u);
+  EXPECT_LE(after.rtt, before.rtt + 1_ms);
+}
+
 TEST_F(ScriptTest, AnImportedConnectionIsWritableOnceMore) {
   establish();
   while (stack->send_room(id)) give(1000);  // an event is promised

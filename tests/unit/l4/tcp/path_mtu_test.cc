@@ -236,6 +236,18 @@ TEST_F(BlackHoleTest, IsFoundAndLeftAgain) {
   EXPECT_EQ(info().mss, 1460);
 }
 
+TEST_F(BlackHoleTest, StaysFoundInAnImage) {
+  establish();
+  fall_in();
+  Bytes image(stack->image_size(id));
+  ASSERT_EQ(stack->export_image(id, image, now), image.size());
+  stack->forget(id);
+  const auto in = stack->import_image(image, 1, now);
+  ASSERT_TRUE(in);
+  id = *in;
+  carry(5000);
+}
+
 TEST_F(BlackHoleTest, AProbeThatIsLostIsNoSignOfCongestion) {
   establish({2, 4, 0x05, 0xb4, 4, 2, 1, 1});
   fall_in();
