@@ -1,7 +1,8 @@
 // flow_phase.h - what a flow's packets say about how long it lives. A pure function of what was seen and the next
-// packet. TCP by flags alone: SYN until the client answers the backend, then established; a FIN either way, or FINs
-// both ways or a RST. Sequence numbers are not looked at, so a forged RST shortens a flow's idle timeout; it ends
-// nothing by itself.
+// packet. TCP by flags: SYN until the client answers the backend, then established; from a FIN either way on closing;
+// closed once both FINs are acknowledged, or by a RST. While one of them is not, data before it may still be on its
+// way again, however long its sender waits. Of sequence numbers only the ends of the FINs are looked at, so a forged
+// RST shortens a flow's idle timeout; it ends nothing by itself.
 #pragma once
 
 #include "dataplane/packet/wire/tcp.h"
@@ -10,7 +11,20 @@
 namespace sluice {
 
 // Bits of Flow::seen.
-enum Seen : std::uint8_t { seen_reply = 1, seen_client_fin = 2, seen_backend_fin = 4, seen_established = 8 };
+enum Seen : std::uint8_t {
+  seen_reply = 1,
+  seen_client_fin = 2,
+  seen_backend_fin = 4,
+  seen_established = 8,
+  seen_client_fin_acked = 16,
+  seen_backend_fin_acked = 32,
+  seen_reset = 64
+};
+
+// The number behind a segment and the one that it acknowledges, their low halves: who acknowledges a FIN names its end.
+struct TcpEdges {
+  std::uint16_t end = 0, ack = 0;
+};
 
 constexpr Nanos timeout_of(const FlowTimeouts& timeouts, FlowPhase phase) {
   switch (phase) {
@@ -28,14 +42,28 @@ constexpr FlowPhase first_phase(Protocol protocol) {
   return protocol == Protocol::tcp ? FlowPhase::tcp_syn : FlowPhase::udp_one_way;
 }
 
-constexpr FlowPhase next_phase(FlowPhase phase, std::uint8_t& seen, Direction direction, std::uint8_t tcp_flags) {
+constexpr bool ends_both_ways(std::uint8_t seen) { return (seen & seen_client_fin) && (seen & seen_backend_fin); }
+
+// `fins`: where the FINs of client and backend end, of the flow. `edges` counts once one of them has been seen.
+constexpr FlowPhase next_phase(FlowPhase phase, std::uint8_t& seen, FinEnds& fins, Direction direction,
+                               std::uint8_t tcp_flags, TcpEdges edges) {
   if (direction == Direction::from_backend) seen |= seen_reply;
   if (phase == FlowPhase::udp || phase == FlowPhase::udp_one_way)
     return seen & seen_reply ? FlowPhase::udp : FlowPhase::udp_one_way;
-  if (tcp_flags & wire::Tcp::rst) return FlowPhase::tcp_closed;
-  if (tcp_flags & wire::Tcp::fin) seen |= direction == Direction::from_client ? seen_client_fin : seen_backend_fin;
-  if (phase == FlowPhase::tcp_closed) return phase;
-  if ((seen & seen_client_fin) && (seen & seen_backend_fin)) return FlowPhase::tcp_closed;
+  if (tcp_flags & wire::Tcp::rst) seen |= seen_reset;
+  if (seen & seen_reset) return FlowPhase::tcp_closed;
+  const bool by_client = direction == Direction::from_client;
+  if (tcp_flags & wire::Tcp::fin) {
+    seen |= by_client ? seen_client_fin : seen_backend_fin;
+    (by_client ? fins.client : fins.backend).set(edges.end);
+  }
+  if ((tcp_flags & wire::Tcp::ack) && (seen & (seen_client_fin | seen_backend_fin))) {
+    const std::uint8_t fin = by_client ? seen_backend_fin : seen_client_fin;
+    const std::uint8_t acked = by_client ? seen_backend_fin_acked : seen_client_fin_acked;
+    const bool names_it = (seen & fin) && edges.ack == (by_client ? fins.backend : fins.client).get();
+    seen = static_cast<std::uint8_t>(names_it ? seen | acked : seen & ~acked);
+  }
+  if ((seen & seen_client_fin_acked) && (seen & seen_backend_fin_acked)) return FlowPhase::tcp_closed;
   if (seen & (seen_client_fin | seen_backend_fin)) return FlowPhase::tcp_fin;
   const bool client_answers =
       direction == Direction::from_client && !(tcp_flags & wire::Tcp::syn) && (seen & seen_reply);
@@ -51,6 +79,11 @@ constexpr FlowPhase next_phase(FlowPhase phase, std::uint8_t& seen, Direction di
 // the same flow, or it would meet the next port's TIME-WAIT.
 constexpr bool never_opened(FlowPhase phase, std::uint8_t seen) {
   return phase == FlowPhase::tcp_closed && !(seen & (seen_established | seen_client_fin | seen_backend_fin));
+}
+
+// Whether a SYN of the client is a new connection's and no longer this one's.
+constexpr bool over(FlowPhase phase, std::uint8_t seen) {
+  return phase == FlowPhase::tcp_closed || (phase == FlowPhase::tcp_fin && ends_both_ways(seen));
 }
 
 // A flow that nobody has answered yet: the first to give way when the table is full.

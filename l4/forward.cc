@@ -20,6 +20,15 @@ bool is_opening(const Packet& packet) {
   return (flags & (wire::Tcp::syn | wire::Tcp::ack | wire::Tcp::rst | wire::Tcp::fin)) == wire::Tcp::syn;
 }
 
+TcpEdges tcp_edges(const Packet& packet) {
+  const Meta& meta = packet.meta();
+  if (meta.protocol != Protocol::tcp) return {};
+  const auto& tcp = packet.at<wire::Tcp>(meta.l4_offset);
+  const std::uint32_t length = meta.payload_size + ((meta.tcp_flags & wire::Tcp::fin) ? 1u : 0u);
+  return {static_cast<std::uint16_t>(tcp.sequence.get() + length),
+          static_cast<std::uint16_t>(tcp.acknowledgement.get())};
+}
+
 void reject(Packet packet, Rejection why, Forwarded& out) {
   out.rejected[out.rejected_count++] = {std::move(packet), why};
 }
@@ -81,7 +90,7 @@ void Forwarder::take(Packet packet, const FlowKey& key, FlowRef ref, Turn& turn)
   Flow* flow = ref ? &flows_[ref] : nullptr;
   Direction direction = ref ? ref.direction() : Direction::from_client;
   if (flow && !usable(*flow, turn)) flow = nullptr;
-  if (flow && flow->phase.get() == FlowPhase::tcp_closed && direction == Direction::from_client && is_opening(packet))
+  if (flow && direction == Direction::from_client && over(flow->phase.get(), flow->seen) && is_opening(packet))
       [[unlikely]] {
     if (!reopen(*flow, key, turn)) {
       close(*flow, Counter::l4_flows_expired);  // the client uses its port again
@@ -93,7 +102,7 @@ void Forwarder::take(Packet packet, const FlowKey& key, FlowRef ref, Turn& turn)
     if (!flow) return;
     direction = Direction::from_client;
   }
-  observe(*flow, direction, packet.meta().tcp_flags, turn);
+  observe(*flow, direction, packet, turn);
   pass(std::move(packet), *flow, direction, turn);
 }
 
@@ -116,9 +125,14 @@ void Forwarder::pass(Packet packet, Flow& flow, Direction direction, Turn& turn)
   counters_.add(Counter::l4_packets);
 }
 
-void Forwarder::observe(Flow& flow, Direction direction, std::uint8_t tcp_flags, Turn& turn) {
+void Forwarder::observe(Flow& flow, Direction direction, const Packet& packet, Turn& turn) {
   flow.last_ms.set(turn.now_ms);
-  const FlowPhase before = flow.phase.get(), after = next_phase(before, flow.seen, direction, tcp_flags);
+  const std::uint8_t flags = packet.meta().tcp_flags;
+  TcpEdges edges;
+  if ((flags & wire::Tcp::fin) || (flow.seen & (seen_client_fin | seen_backend_fin))) [[unlikely]]
+    edges = tcp_edges(packet);
+  const FlowPhase before = flow.phase.get(),
+                  after = next_phase(before, flow.seen, flow.ends.fins, direction, flags, edges);
   if (before == after) [[likely]]
     return;
   flow.phase.set(after);

@@ -13,29 +13,52 @@ constexpr std::uint8_t syn = wire::Tcp::syn, ack = wire::Tcp::ack, fin = wire::T
 struct Talk {
   FlowPhase phase = FlowPhase::tcp_syn;
   std::uint8_t seen = 0;
-  FlowPhase operator()(Direction direction, std::uint8_t flags) {
-    return phase = next_phase(phase, seen, direction, flags);
+  FinEnds fins;
+  FlowPhase operator()(Direction direction, std::uint8_t flags, TcpEdges edges = {}) {
+    return phase = next_phase(phase, seen, fins, direction, flags, edges);
   }
 };
 
-TEST(FlowPhase, HandshakeThenBothFins) {
+TEST(FlowPhase, HandshakeThenBothFinsAcknowledged) {
   Talk talk;
   EXPECT_EQ(talk(client, syn), FlowPhase::tcp_syn);
   EXPECT_EQ(talk(client, ack), FlowPhase::tcp_syn) << "an ACK that answers nothing establishes nothing";
   EXPECT_EQ(talk(backend, syn | ack), FlowPhase::tcp_syn);
   EXPECT_EQ(talk(client, syn), FlowPhase::tcp_syn) << "a repeated SYN";
   EXPECT_EQ(talk(client, ack), FlowPhase::tcp_established);
-  EXPECT_EQ(talk(client, fin | ack), FlowPhase::tcp_fin);
-  EXPECT_EQ(talk(backend, ack), FlowPhase::tcp_fin) << "half closed";
-  EXPECT_EQ(talk(backend, fin | ack), FlowPhase::tcp_closed);
-  EXPECT_EQ(talk(client, ack), FlowPhase::tcp_closed);
+  EXPECT_EQ(talk(client, fin | ack, {.end = 501, .ack = 900}), FlowPhase::tcp_fin);
+  EXPECT_EQ(talk(backend, ack, {.end = 900, .ack = 501}), FlowPhase::tcp_fin) << "half closed";
+  EXPECT_FALSE(over(talk.phase, talk.seen)) << "the other half goes on";
+  EXPECT_EQ(talk(backend, fin | ack, {.end = 1000, .ack = 501}), FlowPhase::tcp_fin) << "the last ACK is to come";
+  EXPECT_TRUE(over(talk.phase, talk.seen)) << "a SYN would be a new connection's";
+  EXPECT_EQ(talk(client, ack, {.end = 501, .ack = 1000}), FlowPhase::tcp_closed);
+}
+
+// Both FINs have passed, and data before one of them was lost behind us: whoever waits for it may wait long.
+TEST(FlowPhase, StaysWhileAFinIsNotAcknowledged) {
+  Talk talk{FlowPhase::tcp_established, seen_reply | seen_established};
+  EXPECT_EQ(talk(client, fin | ack, {.end = 501, .ack = 400}), FlowPhase::tcp_fin);
+  EXPECT_EQ(talk(backend, fin | ack, {.end = 1000, .ack = 501}), FlowPhase::tcp_fin);
+  EXPECT_EQ(talk(client, ack, {.end = 501, .ack = 400}), FlowPhase::tcp_fin) << "it waits for what is before the FIN";
+  EXPECT_EQ(talk(backend, ack, {.end = 900, .ack = 501}), FlowPhase::tcp_fin) << "which comes again";
+  EXPECT_EQ(talk(client, ack, {.end = 501, .ack = 999}), FlowPhase::tcp_fin) << "all but the FIN";
+  EXPECT_EQ(talk(client, ack, {.end = 501, .ack = 1000}), FlowPhase::tcp_closed);
+}
+
+// RFC 9293 3.6, case 3: both close at once, each ACK comes behind the other's FIN.
+TEST(FlowPhase, SimultaneousCloseNeedsBothAcks) {
+  Talk talk{FlowPhase::tcp_established, seen_reply | seen_established};
+  talk(client, fin | ack, {.end = 501, .ack = 999});
+  EXPECT_EQ(talk(backend, fin | ack, {.end = 1000, .ack = 500}), FlowPhase::tcp_fin);
+  EXPECT_EQ(talk(client, ack, {.end = 501, .ack = 1000}), FlowPhase::tcp_fin);
+  EXPECT_EQ(talk(backend, ack, {.end = 1000, .ack = 501}), FlowPhase::tcp_closed);
 }
 
 TEST(FlowPhase, AResetClosesFromAnyPhase) {
   for (const FlowPhase phase :
        {FlowPhase::tcp_syn, FlowPhase::tcp_established, FlowPhase::tcp_fin, FlowPhase::tcp_closed}) {
-    std::uint8_t seen = 0;
-    EXPECT_EQ(next_phase(phase, seen, backend, rst | ack), FlowPhase::tcp_closed);
+    Talk talk{phase};
+    EXPECT_EQ(talk(backend, rst | ack), FlowPhase::tcp_closed);
   }
 }
 

@@ -118,12 +118,17 @@ TEST_F(Forward, TimeoutsFollowThePhase) {
   EXPECT_NE(send("ip4 10.0.0.1 > 192.0.2.10 | tcp 2 > 80 A"), "no flow");
   send("ip4 10.0.0.1 > 192.0.2.10 | tcp 2 > 80 FA");
   now_ += 29_s;
-  EXPECT_NE(send("ip4 10.1.0.5 > 192.0.2.1 | tcp 8080 > 30002 FA"), "no flow");
+  EXPECT_NE(send("ip4 10.1.0.5 > 192.0.2.1 | tcp 8080 > 30002 FA ack=1"), "no flow");
+  now_ += 29_s;
+  EXPECT_NE(send("ip4 10.0.0.1 > 192.0.2.10 | tcp 2 > 80 A seq=1"), "no flow") << "not of the other FIN";
+  now_ += 25_s;
   sweep();
   EXPECT_EQ(forwarder_->flows().size(), 1u);
-  now_ += 2_s;
+  EXPECT_NE(send("ip4 10.0.0.1 > 192.0.2.10 | tcp 2 > 80 A seq=1 ack=1"), "no flow");
   sweep();
-  EXPECT_EQ(forwarder_->flows().size(), 0u) << "5 s after both FINs";
+  EXPECT_EQ(forwarder_->flows().size(), 1u);
+  sweep();
+  EXPECT_EQ(forwarder_->flows().size(), 0u) << "5 s after both FINs are acknowledged";
   EXPECT_EQ(stats_.service(1).flows_active.get(), 0u);
 }
 
