@@ -147,7 +147,7 @@ std::uint16_t Cable::receive(std::uint16_t queue, std::span<rte_mbuf*> out, Nano
     } else if (!passes(out[i], now, true)) {
       free_buffers(out[i]);
     } else {
-      if (rng_.chance_ppm(spec_.shrink_ppm)) shrink_window(out[i]);
+      if (now < spec_.shrink_until && rng_.chance_ppm(spec_.shrink_ppm)) shrink_window(out[i]);
       out[kept++] = out[i];
     }
   }

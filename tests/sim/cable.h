@@ -18,8 +18,9 @@ struct CableSpec {
   std::uint32_t ack_loss_ppm = 0;   // of segments that are nothing but an ACK, towards the node
   std::uint32_t tail_loss_ppm = 0;  // of segments that end a flight (PSH or FIN), either way
   std::uint32_t shrink_ppm = 0;     // of segments towards the node: the window in them is a part of what it was
-  std::uint16_t mtu = 0;            // of IP packets, from mtu_from to mtu_until; 0: no bound
-  bool mtu_told = false;            // by ICMP; else frames that are too long just vanish
+  Nanos shrink_until = Nanos::never();
+  std::uint16_t mtu = 0;  // of IP packets, from mtu_from to mtu_until; 0: no bound
+  bool mtu_told = false;  // by ICMP; else frames that are too long just vanish
   Nanos mtu_from = Nanos::never(), mtu_until = Nanos::never();
   std::uint32_t forge_ppm = 0;  // frames that are followed by a forged ACK of data that was never sent
 };

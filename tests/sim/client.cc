@@ -133,7 +133,7 @@ void Clients::step(ClientConnection& c, Nanos now) {
   }
   if (!c.open) return;
   // Out and in again, in the middle of whatever it does.
-  if (rng_.chance_ppm(200) && images_) move(c.id, static_cast<std::uint64_t>(&c - connections_.data()) + 1, now);
+  if (moves(rng_) && images_) move(c.id, static_cast<std::uint64_t>(&c - connections_.data()) + 1, now);
   if (!c.asked) ask(c);
   if (c.tls) c.out += c.tls->take();
   write(c.id, c.out);

@@ -31,6 +31,7 @@ Node::Node(const NodeSpec& spec, Shared& shared, Nanos start)
     : spec_(spec),
       shared_(shared),
       rng_(spec.seed),
+      config_(config_of(0)),
       qsbr_(spec.workers),
       cluster_permits_(objects_.clusters, cluster_kinds, spec.workers),
       listener_permits_(objects_.listeners, 1, spec.workers),
@@ -90,6 +91,7 @@ PipelineConfig Node::config_of(std::uint16_t worker) const {
   c.worker = c.forward.worker = c.exchanges.worker = worker;
   c.workers = c.forward.workers = c.exchanges.workers = spec_.workers;
   c.host.announces = worker == 0;
+  c.host.neighbours.capacity = 64;
   const bool scarce = spec_.scarce;
   c.tcp.connections = scarce ? 24 : 512;
   c.tcp.handshakes = scarce ? 8 : 256;
@@ -101,8 +103,9 @@ PipelineConfig Node::config_of(std::uint16_t worker) const {
   c.tcp.receive_limit = c.tcp.out_of_order_limit = c.tcp.send_limit = scarce ? 16 * 1024 : 64 * 1024;
   c.tcp.time_wait = 1_s;
   c.tcp.fin_wait_2 = 5_s;
-  c.tcp.user_timeout = 20_s;
   c.tcp.pacing = spec_.seed % 2;
+  c.tcp.user_timeout = 300_s;
+  c.tcp.ecn = spec_.ecn;
   c.tcp.secret[0] = 77;
   for (const char* address : {"10.1.0.1", "fd01::1"})
     c.tcp.sources[c.tcp.source_count++] = {*parse_ip(address), upstream_ports.first, upstream_ports.last};
@@ -168,6 +171,7 @@ bool Node::turn(Nanos now) {
     }
     if (rng_.below(4)) qsbr_.quiescent(worker);  // some turns seem long to management
   }
+  audit_.turned(busy);
   return busy;
 }
 
@@ -225,6 +229,8 @@ void Node::move_something(Nanos now) {
   constexpr unsigned buffers_of_an_image = 128;  // who takes over has room for what it takes over
   if (shared_.buffers.data_free() < buffers_of_an_image) return;
   Pipeline& pipeline = *seats_[rng_.below(spec_.workers)]->pipeline;
+  // What is forgotten keeps its place until its events are taken.
+  if (pipeline.tcp().connection_count() == config_.tcp.connections) return;
   tcp::Info found[64];
   std::size_t count = 0;
   pipeline.tcp().list(0, found, count, now);
@@ -330,6 +336,7 @@ std::string Node::shared_connections(Nanos now) {
 }
 
 std::string Node::broken() const {
+  if (!audit_.due()) return {};
   if (shared_.buffers.data_free() > shared_.data || shared_.buffers.slices_free() > shared_.slices)
     return "a packet buffer is in its pool twice";
   for (std::uint32_t id = 0; id < objects_.clusters; ++id)
@@ -337,12 +344,11 @@ std::string Node::broken() const {
       if (cluster_permits_.in_use(id, kind) > cluster_permits_.limit(id, kind))
         return "more permits of a cluster in use than its limit";
   for (const auto& seat : seats_) {
-    const PipelineConfig c = config_of(0);
     const Pipeline& p = *seat->pipeline;
-    if (const_cast<Pipeline&>(p).tcp().held_buffers() > c.tcp.held_buffers_max + 64)
+    if (const_cast<Pipeline&>(p).tcp().held_buffers() > config_.tcp.held_buffers_max + 64)
       return "TCP holds more buffers than it may";
     if (const char* fault = const_cast<Pipeline&>(p).tcp().audit()) return fault;
-    if (p.exchanges().active() > c.exchanges.exchanges) return "more exchanges than the pool has";
+    if (p.exchanges().active() > config_.exchanges.exchanges) return "more exchanges than the pool has";
   }
   return {};
 }

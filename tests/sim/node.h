@@ -10,6 +10,7 @@
 #include "dataplane/port/memory_port.h"
 #include "l7/pipeline.h"
 #include "mgmt/publish.h"
+#include "tests/sim/audit_times.h"
 #include "tests/sim/cable.h"
 #include "tests/sim/trouble.h"
 
@@ -21,6 +22,7 @@ struct NodeSpec {
   bool offloads = false;  // ports that take multi-segment and shared buffers
   ImpairSpec impair[2];   // by port
   CableSpec cable[2];
+  tcp::Ecn ecn = tcp::Ecn::accept;
   bool rekeys = false;  // TLS keys that wear out after a few records
   bool swaps = true;    // policies that change in mid-turn
   std::uint64_t seed = 1;
@@ -94,6 +96,7 @@ class Node final : public mgmt::RunTime {
   Shared& shared_;
   Rng rng_;
   policy::ObjectLimits objects_{.listeners = 8, .routes = 64, .clusters = 16, .endpoints = 32, .services = 8};
+  const PipelineConfig config_;  // of the first worker
   Qsbr qsbr_;
   tls::TicketKeyring keyring_;
   Permit cluster_permits_, listener_permits_;
@@ -108,6 +111,7 @@ class Node final : public mgmt::RunTime {
   std::unique_ptr<mgmt::Publisher> publisher_;
   std::vector<std::unique_ptr<Seat>> seats_;
   bool odd_ = false, extra_ = false;
+  AuditTimes audit_;
   std::uint64_t opened_ = 0;  // connections, when shared_connections() looked last
 };
 

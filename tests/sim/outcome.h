@@ -24,7 +24,8 @@ namespace sluice::sim {
   X(reordered, "reorderings", true)                                                                                    \
   X(duplicated, "duplicates", true)                                                                                    \
   X(corrupted, "corruptions", true)                                                                                    \
-  X(marked, "ECN marks", false)                                                                                        \
+  X(marked, "ECN marks", true)                                                                                         \
+  X(reductions, "windows reduced for them", true)                                                                      \
   X(forged, "forged ACKs", true)                                                                                       \
   X(shrunk, "shrunken windows", true)                                                                                  \
   X(too_big, "frames over the path's MTU", true)                                                                       \

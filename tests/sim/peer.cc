@@ -18,6 +18,23 @@ bool is_error(const Packet& packet) {
   return packet.meta().protocol == Protocol::icmp6 && type < 128;
 }
 
+// The way out, past the watch.
+class Watched final : public tcp::Egress {
+ public:
+  Watched(Host& host, EcnWatch& watch) : out_(host), watch_(watch) {}
+  tcp::Path path(const IpAddress& local, const IpAddress& remote, tcp::PathCache& cache) override {
+    return out_.path(local, remote, cache);
+  }
+  void send(Packet packet, const IpAddress& local, const IpAddress& remote, tcp::PathCache& cache, Nanos now) override {
+    watch_.sent(packet);
+    out_.send(std::move(packet), local, remote, cache, now);
+  }
+
+ private:
+  tcp::HostEgress out_;
+  EcnWatch& watch_;
+};
+
 }  // namespace
 
 std::optional<tcp::ListenerId> Peer::Ports::find(const IpAddress&, std::uint16_t port, PortId) const {
@@ -35,8 +52,9 @@ Peer::Peer(const PeerSpec& spec, Buffers& buffers, Nanos start)
   queues_[0] = queue_.get();
   HostLimits limits;
   limits.announces = false;
+  limits.neighbours.capacity = 64;
   host_ = std::make_unique<Host>(routes_, queues_, buffers, counters_, limits);
-  egress_ = std::make_unique<tcp::HostEgress>(*host_);
+  egress_ = std::make_unique<Watched>(*host_, ecn_);
   tcp::Config c;
   c.connections = 512;
   c.handshakes = 256;
@@ -46,8 +64,10 @@ Peer::Peer(const PeerSpec& spec, Buffers& buffers, Nanos start)
   c.send_limit = 64 * 1024;
   c.time_wait = 1_s;
   c.fin_wait_2 = 5_s;
+  c.user_timeout = 300_s;
   c.sack = spec.sack;
   c.timestamps = spec.timestamps;
+  c.ecn = spec.ecn;
   c.secret[0] = spec.secret;
   for (const Prefix& prefix : spec.addresses) c.sources[c.source_count++] = {prefix.address, 20000, 29999};
   if (spec.tune) spec.tune(c);
@@ -68,12 +88,19 @@ bool Peer::turn(Nanos now) {
       new (&packet.meta()) Meta{.port = 0};
       if (!parse(packet, true, counters_)) continue;
       if (gone(packet)) continue;
-      if (packet.meta().protocol == Protocol::tcp) stack_->input(std::move(packet), now);
-      else if (packet.meta().protocol == Protocol::udp) input_udp(packet, now);
-      else if (is_error(packet)) stack_->input_icmp(std::move(packet), now);
-      else host_->input(std::move(packet), now);
+      if (packet.meta().protocol == Protocol::tcp) {
+        ecn_.received(packet);
+        stack_->input(std::move(packet), now);
+      } else if (packet.meta().protocol == Protocol::udp) {
+        input_udp(packet, now);
+      } else if (is_error(packet)) {
+        stack_->input_icmp(std::move(packet), now);
+      } else {
+        host_->input(std::move(packet), now);
+      }
     }
   }
+  lively_ = busy;
   for (auto events = stack_->take_events(); !events.empty(); events = stack_->take_events())
     for (const tcp::Event& e : events) event(e, now);
   act(now);
@@ -82,6 +109,7 @@ bool Peer::turn(Nanos now) {
   host_->take_news();
   host_->tick(now);
   queue_->flush(now);
+  audit_.turned(busy);
   return busy;
 }
 

@@ -8,10 +8,13 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/base/rng.h"
 #include "dataplane/net/host.h"
 #include "dataplane/port/memory_port.h"
 #include "l4/tcp/host_egress.h"
 #include "l4/tcp/stack.h"
+#include "tests/sim/audit_times.h"
+#include "tests/sim/ecn_watch.h"
 
 namespace sluice::sim {
 
@@ -21,6 +24,7 @@ struct PeerSpec {
   MacAddress mac;
   std::uint8_t secret = 0;
   bool sack = true, timestamps = true;
+  tcp::Ecn ecn = tcp::Ecn::accept;
   std::uint32_t receive_limit = 64 * 1024;  // small ones shut the window of whoever writes to a slow reader
   std::function<void(tcp::Config&)> tune;   // the last word
 };
@@ -38,10 +42,8 @@ class Peer {
   MemoryPort& port() { return *port_; }
   tcp::Stack& stack() { return *stack_; }
   const Counters& counters() const { return counters_; }
-  std::string broken() const {
-    const char* fault = stack_->audit();
-    return fault ? fault : "";
-  }
+  // What must hold after a turn; empty when it does.
+  std::string broken() { return audit_.due() ? AuditTimes::said(stack_->audit()) + ecn_.failure() : ""; }
   bool has_all_options() const { return all_options_; }
   std::uint64_t images = 0;  // connections that went out as an image and came in again
 
@@ -55,6 +57,9 @@ class Peer {
   std::uint32_t read(tcp::ConnId id, std::string& to);
   // Sends from the front of `from` what there is room for, and removes it.
   void write(tcp::ConnId id, std::string& from);
+  // Whether it is a connection's turn to go out as an image: rarely while all wait, because what timers learn by and by
+  // (a black hole) is lost with each.
+  bool moves(Rng& rng) const { return rng.chance_ppm(lively_ ? 200 : 10); }
   // The connection as an image, out and in again: the id is another one afterwards. False, and nothing changed, when
   // the connection is not in a state that has an image.
   bool move(tcp::ConnId& id, std::uint64_t user, Nanos now);
@@ -79,8 +84,11 @@ class Peer {
   std::unique_ptr<TxQueue> queue_;
   TxQueue* queues_[1];
   std::unique_ptr<Host> host_;
-  std::unique_ptr<tcp::HostEgress> egress_;
+  EcnWatch ecn_;
+  std::unique_ptr<tcp::Egress> egress_;
   std::unique_ptr<tcp::Stack> stack_;
+  AuditTimes audit_;
+  bool lively_ = false;  // something came in this turn
 };
 
 }  // namespace sluice::sim

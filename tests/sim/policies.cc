@@ -8,6 +8,9 @@ using namespace mgmt::spec;
 
 namespace {
 
+// Of everything that waits for a peer: paths that take no long packets for good make timers back off for minutes.
+constexpr std::uint32_t patience_ms = 300'000;
+
 Route to(const char* name, PathMatchKind kind, const char* path, const char* cluster) {
   Route route{.name = name, .path = PathMatch{kind, path}};
   route.clusters.push_back({cluster, 1});
@@ -46,18 +49,18 @@ Policy make_policy(bool odd, bool extra) {
   p.route_tables.push_back({"table", {www, b}});
   p.certificates.push_back({"www", server_identity().certificate, server_identity().key, {"www.example.com"}});
   Listener http{.name = "http", .addresses = {"10.0.0.10", "fd00::10"}, .port = 80, .routes = "table"};
-  http.timeouts = {.request_header_ms = 10'000, .idle_ms = 20'000, .stream_idle_ms = 20'000};
+  http.timeouts = {.request_header_ms = patience_ms, .idle_ms = patience_ms, .stream_idle_ms = patience_ms};
   Listener https = http;
   https.name = "https";
   https.port = 443;
   https.protocol = ListenerProtocol::https;
   https.tls = ListenerTls{.certificates = {"www"}, .default_certificate = "www"};
   p.listeners = {http, https};
-  for (const char* name : {"a", "b", "c", "l4", "udp"}) p.clusters.push_back(cluster(name, 30'000, 60'000));
-  p.clusters.push_back(cluster("refused", 30'000, 60'000));
-  p.clusters.push_back(cluster("gone", 700, 60'000));
+  for (const char* name : {"a", "b", "c", "l4", "udp"}) p.clusters.push_back(cluster(name, 30'000, patience_ms));
+  p.clusters.push_back(cluster("refused", 30'000, patience_ms));
+  p.clusters.push_back(cluster("gone", 700, patience_ms));
   p.clusters.push_back(cluster("mute", 30'000, 900));
-  p.clusters.push_back(cluster("narrow", 30'000, 60'000));
+  p.clusters.push_back(cluster("narrow", 30'000, patience_ms));
   p.clusters.back().max_connections = 2;
   p.clusters[1].balance = Balance::least_request;
   p.endpoints = {
@@ -67,7 +70,10 @@ Policy make_policy(bool odd, bool extra) {
       {"l4", "second", "10.1.0.52:7000"}, {"udp", "u1", "10.1.0.71:5353"},   {"udp", "u2", "10.1.0.72:5353"}};
   if (extra) p.endpoints.push_back(extra_endpoint());
   p.services.push_back({.name = "l4", .address = "10.0.0.20", .port = 7000, .cluster = "l4", .maglev_slots = 251});
-  p.services.back().timeouts.tcp_established_ms = 60'000;
+  p.services.back().timeouts.tcp_syn_ms = 60'000;
+  p.services.back().timeouts.tcp_established_ms = p.services.back().timeouts.tcp_fin_ms = patience_ms;
+  // A forged ACK in SYN-RECEIVED draws a RST that ends nothing, but the flow takes it for the end.
+  p.services.back().timeouts.tcp_closed_ms = patience_ms;
   p.services.push_back({.name = "udp",
                         .address = "10.0.0.21",
                         .protocol = ServiceProtocol::udp,

@@ -60,7 +60,7 @@ void Servers::event(const tcp::Event& event, Nanos) {
 void Servers::act(Nanos now) {
   for (auto at = by_user_.begin(); at != by_user_.end();) {
     ServerConnection& c = at->second;
-    if (rng_.chance_ppm(200) && images_) move(c.id, at->first, now);
+    if (moves(rng_) && images_) move(c.id, at->first, now);
     if (!c.gone) c.l4 ? step_l4(c, now) : step(c, now);
     if (c.gone) {
       stack().release(c.id, now);

@@ -7,6 +7,8 @@
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
+#include <utility>
+
 #include "dataplane/base/check.h"
 #include "dataplane/base/rng.h"
 
@@ -110,7 +112,8 @@ TlsClient::~TlsClient() {
 
 bool TlsClient::receive(std::string_view wire, std::string& plaintext) {
   if (failed_) return false;
-  if (!wire.empty()) BIO_write(in_, wire.data(), static_cast<int>(wire.size()));
+  if (wire.empty()) return true;  // all that came before is read
+  BIO_write(in_, wire.data(), static_cast<int>(wire.size()));
   char piece[16384];
   for (;;) {
     ERR_clear_error();
@@ -129,7 +132,7 @@ bool TlsClient::receive(std::string_view wire, std::string& plaintext) {
 }
 
 std::string TlsClient::take() {
-  if (!failed_ && !SSL_is_init_finished(ssl_)) {
+  if (!std::exchange(begun_, true)) {
     ERR_clear_error();
     SSL_do_handshake(ssl_);
   }

@@ -40,7 +40,7 @@ class TlsClient {
   BIO* in_;
   BIO* out_;
   std::string waiting_;
-  bool closed_ = false, failed_ = false;
+  bool begun_ = false, closed_ = false, failed_ = false;
 };
 
 }  // namespace sluice::sim
