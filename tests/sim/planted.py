@@ -85,6 +85,16 @@ PLANTED = [
     Planted("transmit-record-leaked", "l4/tcp/scoreboard.cc",
             "      records.give(index);\n      index = previous;",
             "      index = previous;"),
+    # ECN.
+    Planted("cwr-never-set", "l4/tcp/output.cc",
+            "if (t.cwr_due) h.flags |= flag_cwr;",
+            ""),
+    Planted("ece-echoed-for-ever", "l4/tcp/deliver.cc",
+            "    t.echo_due = false;\n    t.acknowledge_now();",
+            "    t.acknowledge_now();"),
+    Planted("marks-not-echoed", "l4/tcp/deliver.cc",
+            "    t.echo_due = true;\n",
+            ""),
     # TLS.
     Planted("tls-sequence-reused", "crypto/tls/record.cc",
             "    fresh.append_to(out);\n  }\n  ++direction.sequence;",
