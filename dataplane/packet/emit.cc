@@ -58,7 +58,9 @@ void prepend_tcp(Packet& packet, const IpFields& ip, const TcpFields& tcp, std::
             .window = Be16{tcp.window},
             .checksum = pseudo(ip, Protocol::tcp, cut ? 0 : mbuf->pkt_len),
             .urgent = Be16{tcp.urgent}};
-  if (!tcp.options.empty()) std::memcpy(&header + 1, tcp.options.data(), tcp.options.size());
+  std::uint8_t* options = packet.data() + sizeof header;
+  if (tcp.options.size() == 12) std::memcpy(options, tcp.options.data(), 12);  // timestamps alone: two stores
+  else if (!tcp.options.empty()) std::memcpy(options, tcp.options.data(), tcp.options.size());
   mbuf->l4_len = header_size;
   mbuf->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM;
   if (cut) {

@@ -4,6 +4,7 @@
 
 #include "dataplane/packet/chain.h"
 #include "dataplane/packet/checksum.h"
+#include "dataplane/packet/cut.h"
 #include "dataplane/packet/wire/ip4.h"
 #include "dataplane/packet/wire/tcp.h"
 #include "dataplane/packet/wire/udp.h"
@@ -45,7 +46,7 @@ void fill_l4_checksum(Packet& frame, std::uint64_t request) {
 
 TxQueue::TxQueue(Port& port, std::uint16_t queue, Buffers& buffers, Counters& counters)
     : port_(port), buffers_(buffers), counters_(counters), caps_(port.caps()), prepare_(choose(caps_)), queue_(queue) {
-  caps_.tso = caps_.tso && caps_.multi_segment && caps_.shared_buffers;
+  caps_.tso = caps_.tso && choose(caps_) == &TxQueue::as_it_is;
 }
 
 TxQueue::~TxQueue() { give_up(); }
@@ -57,6 +58,12 @@ TxQueue::Prepare TxQueue::choose(const PortCaps& caps) {
 }
 
 void TxQueue::push(Packet frame, Nanos now) {
+  if (frame.get()->ol_flags & RTE_MBUF_F_TX_TCP_SEG && !caps_.tso) {
+    Cutter cutter{std::move(frame)};
+    while (Packet piece = cutter.next(buffers_)) push(std::move(piece), now);
+    if (cutter.left()) counters_.add(Counter::drop_no_buffer);
+    return;
+  }
   if (!(this->*prepare_)(frame)) return;
   if (count_ == tx_pending_max) transmit(now);
   if (count_ == tx_pending_max) return drop(std::move(frame), Counter::drop_tx_full, counters_);
@@ -77,11 +84,6 @@ bool TxQueue::as_it_is(Packet&) { return true; }
 bool TxQueue::in_software(Packet& frame) {
   rte_mbuf* mbuf = frame.get();
   const bool copy = (!caps_.multi_segment && mbuf->nb_segs > 1) || (!caps_.shared_buffers && !all_ours_alone(mbuf));
-  if (mbuf->ol_flags & RTE_MBUF_F_TX_TCP_SEG && !caps_.tso) [[unlikely]] {
-    // Routed to another port since it was asked for; TCP sends it again, smaller.
-    drop(std::move(frame), Counter::drop_tx_oversize, counters_);
-    return false;
-  }
   if (copy && !linearise(frame)) return false;
   const std::uint64_t flags = frame.get()->ol_flags;
   if (flags & RTE_MBUF_F_TX_IP_CKSUM && !caps_.tx_ip4_checksum) fill_ip4_checksum(frame);

@@ -205,7 +205,7 @@ bool send_unsent(Sender& s, unsigned& budget, bool& by_window) {
       break;
     }
     any = true;
-    --budget;
+    budget -= std::min<unsigned>(budget, t.segments_of(size));
   }
   const bool limited = t.transit->board.in_flight() >= t.congestion.cwnd();
   if (tried && (any || limited)) {
