@@ -115,7 +115,18 @@ std::optional<std::uint16_t> SteerExceptions::find(const FlowKey& key) const {
   return std::nullopt;
 }
 
-Decision steer_one(const Packet& packet, const SteerTables& tables) {
+namespace {
+
+// What steers the packets of a flow all alike.
+struct Steered {
+  FlowKey key;
+  PortId port = no_port;
+  bool handed_off = false, valid = false;
+  Decision decision{};
+};
+
+// `last` is the flow before this packet's: bursts come in runs of one flow.
+Decision decide(const Packet& packet, const SteerTables& tables, Steered& last) {
   const Meta& meta = packet.meta();
   if (meta.l3 == L3::arp) return {Lane::host, tables.self, {}};
   if (meta.l3 == L3::none) {
@@ -125,16 +136,30 @@ Decision steer_one(const Packet& packet, const SteerTables& tables) {
   const bool ports = meta.protocol == Protocol::tcp || meta.protocol == Protocol::udp;
   if (ports && meta.fragment) return dropped(Counter::drop_fragment);
   const FlowKey key = flow_key(packet);
-  if (ports) return steer_flow(key, meta.hash, meta.port, meta.handed_off, tables);
+  if (ports) {
+    if (last.valid && last.key == key && last.port == meta.port && last.handed_off == meta.handed_off)
+      return last.decision;
+    return (last = {key, meta.port, meta.handed_off, true,
+                    steer_flow(key, meta.hash, meta.port, meta.handed_off, tables)})
+        .decision;
+  }
   if (!meta.fragment && (meta.protocol == Protocol::icmp || meta.protocol == Protocol::icmp6))
     return is_icmp_error(packet) ? steer_error(packet, tables) : Decision{Lane::host, tables.self, {}};
   return unclaimed(key.destination, tables.addresses.find(key.destination, 0), tables);
 }
 
+}  // namespace
+
+Decision steer_one(const Packet& packet, const SteerTables& tables) {
+  Steered none;
+  return decide(packet, tables, none);
+}
+
 void steer(std::span<Packet> burst, const SteerTables& tables, Lanes& lanes, Counters& counters) {
   DCHECK(burst.size() <= steer_burst_max);
+  Steered last;
   for (Packet& packet : burst) {
-    const Decision decision = steer_one(packet, tables);
+    const Decision decision = decide(packet, tables, last);
     packet.meta().owner = decision.owner;
     switch (decision.lane) {
       case Lane::drop: drop(std::move(packet), decision.reason, counters); break;

@@ -130,12 +130,8 @@ void control_congestion(Ack& a, std::uint32_t lost_before) {
   }
 }
 
-// Nothing was in flight: the answer to a probe, or the window's news.
-void answer_probe(Ack& a) {
-  Tcb& t = a.t;
-  if (a.news.dsack) judge(a, 0);
-  if (t.tail_probe_out) judge_tail_probe(a);
-  t.rate.delivered += a.news.delivered;
+// Nothing is in flight: data that waits for the window may go, or is probed for again.
+void hear_window(Tcb& t, const Core& core, Nanos now) {
   t.unanswered = 0;
   if (t.timer != Timer::persist || t.unsent() == 0) return;
   if (t.snd_wnd >= std::min<std::uint32_t>(t.unsent(), t.segment_size)) {
@@ -143,8 +139,17 @@ void answer_probe(Ack& a) {
     t.timer = Timer::none;
     t.timer_at = Nanos::never();
   } else {
-    t.timer_at = a.now + t.rto(a.core.config);
+    t.timer_at = now + t.rto(core.config);
   }
+}
+
+// Nothing was in flight: the answer to a probe, or the window's news.
+void answer_probe(Ack& a) {
+  Tcb& t = a.t;
+  if (a.news.dsack) judge(a, 0);
+  if (t.tail_probe_out) judge_tail_probe(a);
+  t.rate.delivered += a.news.delivered;
+  hear_window(t, a.core, a.now);
 }
 
 // An ACK from before, overtaken by others: what it sacks is still news.
@@ -160,6 +165,13 @@ void process_old_ack(Ack& a) {
 
 // Whole: the steps of one ACK in their order.
 void process_ack(Tcb& t, const Segment& s, Core& core, Nanos now) {
+  // The ACK field of most data: nothing of ours was in flight, nothing is said about it.
+  if (t.transit->board.empty() && s.ack == t.snd_una && s.options.sack_count == 0 && !s.has(flag_ece) &&
+      !t.tail_probe_out) [[likely]] {
+    update_send_window(t, s, false);
+    if (!t.released) t.progress_at = now;  // the peer is alive (RFC 9293 3.8.6.1)
+    return hear_window(t, core, now);
+  }
   Ack a{t, core, s, now, {}, t.snd_una};
   News& n = a.news;
   n.now = stamp_of(now);

@@ -123,7 +123,7 @@ void deliver(Tcb& t, const Segment& s, Packet packet, std::uint32_t skip, std::u
     return;
   }
   if (t.ecn) note_ecn(t, s, core);
-  t.rcv_mss = static_cast<std::uint16_t>(std::clamp<std::uint32_t>(s.size, t.rcv_mss, buffer_data_size));
+  t.rcv_mss = static_cast<std::uint16_t>(std::clamp<std::uint32_t>(s.piece, t.rcv_mss, buffer_data_size));
   const Seq begin = s.seq + skip;
   Chain data = payload_of(s, std::move(packet), skip, size);
   if (begin != t.rcv_nxt) return keep_out_of_order(t, begin, std::move(data), core);

@@ -1,5 +1,6 @@
 #include "l4/tcp/machine.h"
 
+#include "l4/tcp/join.h"
 #include "l4/tcp/pace.h"
 #include "l4/tcp/recovery.h"
 
@@ -73,7 +74,7 @@ void Stack::Machine::input(Packet packet, Nanos now, std::uint16_t network) {
     core.counters.add(Counter::tcp_segments_in);
     return drop(std::move(packet), Counter::drop_tcp_bad_source, core.counters);
   }
-  input(std::move(packet), key, hash(key), now);
+  input({&packet, 1}, key, hash(key), now);
 }
 
 // A million connections do not fit a cache: the table's line and the connection's are asked for a burst ahead.
@@ -98,31 +99,47 @@ void Stack::Machine::input(std::span<Packet> burst, Nanos now, std::uint16_t net
       const auto* t = reinterpret_cast<const std::uint8_t*>(&connections[tcp::index_of(value)]);
       for (std::size_t line = 0; line < hot_lines; ++line) __builtin_prefetch(t + 64 * line, 1);
     }
-    for (std::size_t i = 0; i < n; ++i) {
-      if (incoming[i].good) input(std::move(burst[i]), incoming[i].key, incoming[i].hash, now);
-      else if (burst[i].meta().protocol == Protocol::tcp) input(std::move(burst[i]), now, network);
+    for (std::size_t i = 0; i < n;) {
+      const Incoming& in = incoming[i];
+      if (in.good) {
+        std::size_t end = i + 1;
+        while (end < n && incoming[end].good && incoming[end].hash == in.hash && incoming[end].key == in.key) ++end;
+        i += input(burst.subspan(i, end - i), in.key, in.hash, now);
+        continue;
+      }
+      if (burst[i].meta().protocol == Protocol::tcp) input(std::move(burst[i]), now, network);
       else input_icmp(std::move(burst[i]), now, network);
+      ++i;
     }
   }
 }
 
-void Stack::Machine::input(Packet packet, const Key& key, std::uint64_t key_hash, Nanos now) {
-  core.counters.add(Counter::tcp_segments_in);
+// The first of `run`, all of one tuple, with those behind it that join it. Returns how many they were.
+std::size_t Stack::Machine::input(std::span<Packet> run, const Key& key, std::uint64_t key_hash, Nanos now) {
+  Packet packet = std::move(run.front());
+  std::size_t count = 1;
   latest = now;
-  const auto segment = parse_segment(packet);
-  if (!segment) return drop(std::move(packet), Counter::drop_malformed, core.counters);
-  const std::uint32_t value = lookup(key, key_hash);
-  if (value == KeyTable::none) return input_nobody(key, key_hash, *segment, std::move(packet), now);
-  const std::uint32_t index = tcp::index_of(value);
-  switch (kind_of(value)) {
-    case Kind::connection: {
-      Tcb& t = connections[index];
-      const Verdict verdict = tcp::input(t, *segment, std::move(packet), core, now);
-      return act(t, verdict, &*segment, now);
+  auto segment = parse_segment(packet);
+  const std::uint32_t value = segment ? lookup(key, key_hash) : KeyTable::none;
+  if (!segment) {
+    drop(std::move(packet), Counter::drop_malformed, core.counters);
+  } else if (value == KeyTable::none) {
+    input_nobody(key, key_hash, *segment, std::move(packet), now);
+  } else if (const std::uint32_t index = tcp::index_of(value); kind_of(value) == Kind::connection) {
+    Tcb& t = connections[index];
+    if (run.size() > 1 && t.state == State::established && segment->seq == t.rcv_nxt && t.transit->reassembly.empty()) {
+      count += join(packet, *segment, run.subspan(1));
+      core.counters.add(Counter::tcp_segments_joined, count - 1);
     }
-    case Kind::handshake: return input_handshake(index, *segment, std::move(packet), key_hash, now);
-    default: return input_time_wait(index, *segment, packet, key_hash, now);
+    const Verdict verdict = tcp::input(t, *segment, std::move(packet), core, now);
+    act(t, verdict, &*segment, now);
+  } else if (kind_of(value) == Kind::handshake) {
+    input_handshake(index, *segment, std::move(packet), key_hash, now);
+  } else {
+    input_time_wait(index, *segment, packet, key_hash, now);
   }
+  core.counters.add(Counter::tcp_segments_in, count);
+  return count;
 }
 
 void Stack::Machine::reset_peer(Tcb& t, Nanos now) {

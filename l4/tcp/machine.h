@@ -48,7 +48,7 @@ struct Stack::Machine {
   // machine.cc
   void input(Packet packet, Nanos now, std::uint16_t network);
   void input(std::span<Packet> burst, Nanos now, std::uint16_t network);
-  void input(Packet packet, const Key& key, std::uint64_t key_hash, Nanos now);
+  std::size_t input(std::span<Packet> run, const Key& key, std::uint64_t key_hash, Nanos now);
   void input_icmp(Packet packet, Nanos now, std::uint16_t network);  // icmp.cc
   void act(Tcb& t, Verdict verdict, const Segment* s, Nanos now);
   void settle(Tcb& t);  // lists, timer, table: what follows from the state after any change

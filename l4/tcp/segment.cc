@@ -76,7 +76,10 @@ std::optional<Segment> parse_segment(const Packet& packet) {
   out.flags = header.flags;
   const std::uint8_t* ip = frame.data() + meta.l3_offset;
   out.ecn = static_cast<EcnField>((meta.l3 == L3::ip4 ? ip[1] : ip[1] >> 4) & 3);
-  out.size = meta.payload_size;
+  out.size = out.piece = meta.payload_size;
+  // A port that joins segments says how large they were.
+  if (const rte_mbuf* mbuf = packet.get(); mbuf->ol_flags & RTE_MBUF_F_RX_LRO && mbuf->tso_segsz) [[unlikely]]
+    out.piece = std::min<std::uint32_t>(out.size, mbuf->tso_segsz);
   if (header_size == sizeof(WireTcp)) return out;
   const ByteView options = frame.subspan(meta.l4_offset + sizeof(WireTcp), header_size - sizeof(WireTcp));
   // The layout that nearly every segment has (RFC 7323 appendix A): NOP NOP TS.

@@ -46,7 +46,8 @@ struct Segment {
   std::uint16_t window = 0;  // as on the wire, not scaled
   std::uint8_t flags = 0;
   EcnField ecn = EcnField::not_capable;
-  std::uint32_t size = 0;  // payload bytes
+  std::uint32_t size = 0;   // payload bytes
+  std::uint32_t piece = 0;  // of the largest segment on the wire, where several were joined
   Options options;
 
   bool has(std::uint8_t mask) const { return flags & mask; }

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <ostream>
+#include <span>
 
 #include "l4/tcp/segment.h"
 #include "l4/tcp/stack.h"
@@ -48,6 +49,16 @@ class Peer {
       : stack_(stack), buffers_(buffers), counters_(counters) {}
 
   void send(const Seg& s, Nanos now) {
+    if (Packet packet = make(s)) stack_.input(std::move(packet), now);
+  }
+  // All in one burst.
+  void send(std::span<const Seg> segments, Nanos now) {
+    std::vector<Packet> burst;
+    for (const Seg& s : segments)
+      if (Packet packet = make(s)) burst.push_back(std::move(packet));
+    stack_.input(burst, now);
+  }
+  Packet make(const Seg& s) {
     const std::size_t options = (s.options.size() + 3) / 4 * 4;
     Bytes ip(20 + 20 + options, 0);
     ip[0] = 0x45;
@@ -70,7 +81,7 @@ class Peer {
     std::copy(s.options.begin(), s.options.end(), tcp + 20);
     ip.insert(ip.end(), s.payload.begin(), s.payload.end());
     fill_checksums(ip);
-    if (Packet packet = arrive(ip, buffers_, counters_)) stack_.input(std::move(packet), now);
+    return arrive(ip, buffers_, counters_);
   }
   // The next segment that the stack sends, if it sends one now.
   std::optional<Got> next(Nanos now) {

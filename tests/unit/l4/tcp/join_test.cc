@@ -1,0 +1,130 @@
+// Segments that come in one burst: what the application and the peer see is what they see when each comes alone, but
+// for one ACK in place of several (which Linux's GRO saves as well).
+#include "l4/tcp/join.h"
+
+#include "tests/unit/l4/tcp/script.h"
+
+namespace sluice::tcp {
+namespace {
+
+struct JoinTest : ScriptTest {
+  static std::string text(std::size_t from, std::size_t size) {
+    std::string out;
+    for (std::size_t i = from; i < from + size; ++i) out += static_cast<char>('a' + i % 23);
+    return out;
+  }
+  Seg data(std::uint32_t at, std::size_t size, std::uint8_t flags = ACK) const {
+    return {.flags = flags, .seq = 101 + at, .ack = iss + 1, .payload = text(at, size)};
+  }
+  // Sends them in one burst; how many joined the one before them.
+  std::uint64_t burst(std::vector<Seg> segments) {
+    const std::uint64_t joined = counters.get(Counter::tcp_segments_joined),
+                        in = counters.get(Counter::tcp_segments_in);
+    peer->send(segments, now);
+    EXPECT_EQ(counters.get(Counter::tcp_segments_in) - in, segments.size());
+    return counters.get(Counter::tcp_segments_joined) - joined;
+  }
+  std::string received() {
+    events();
+    Chain in;
+    stack->receive(id, in);
+    std::string out(in.size(), '\0');
+    in.peek(0, {reinterpret_cast<std::uint8_t*>(out.data()), out.size()});
+    stack->consumed(id, in.size(), now);
+    return out;
+  }
+};
+
+TEST_F(JoinTest, ARunInOrderIsOneSegmentAndOneAck) {
+  establish();
+  EXPECT_EQ(burst({data(0, 1000), data(1000, 1000), data(2000, 1000), data(3000, 400, ACK | PSH)}), 3);
+  EXPECT_EQ(received(), text(0, 3400));
+  EXPECT_SEGMENT(ACK, iss + 1, 3501u);
+  EXPECT_SILENCE();
+  EXPECT_EQ(info().receive_mss, 1000) << "what the peer sends in one segment, not what was joined";
+}
+
+TEST_F(JoinTest, WhatIsPushedOrShorterEndsARun) {
+  establish();
+  EXPECT_EQ(burst({data(0, 500), data(500, 400), data(900, 400)}), 1);
+  EXPECT_EQ(burst({data(1300, 500), data(1800, 500, ACK | PSH), data(2300, 500)}), 1);
+  EXPECT_EQ(burst({data(2800, 500, ACK | PSH), data(3300, 500)}), 0);
+  EXPECT_EQ(burst({data(3800, 500), data(4300, 700)}), 0) << "larger than the one before";
+  EXPECT_EQ(received(), text(0, 5000));
+}
+
+TEST_F(JoinTest, SegmentsThatSayDifferentThingsStayApart) {
+  establish();
+  const auto with = [&](auto&& change) {
+    Seg second = data(100, 100);
+    change(second);
+    Seg first = data(0, 100);
+    first.seq = second.seq - 100;
+    return burst({first, second});
+  };
+  const auto apart = [&](auto&& change) {
+    const std::uint64_t joined = with(change);
+    events();
+    while (next()) {}
+    return joined == 0;
+  };
+  EXPECT_TRUE(apart([](Seg& s) { s.window = 60'000; }));
+  stack.reset(), peer.reset(), start({});
+  establish();
+  EXPECT_TRUE(apart([](Seg& s) { s.flags |= FIN; }));
+  stack.reset(), peer.reset(), start({});
+  establish();
+  EXPECT_TRUE(apart([](Seg& s) { s.flags |= URG; }));
+  stack.reset(), peer.reset(), start({});
+  establish();
+  EXPECT_TRUE(apart([](Seg& s) { s.ecn = 3; }));
+  stack.reset(), peer.reset(), start({});
+  establish();
+  EXPECT_TRUE(apart([](Seg& s) { s.options = {1, 1, 1, 1}; }));
+  stack.reset(), peer.reset(), start({});
+  establish();
+  EXPECT_EQ(with([](Seg&) {}), 1) << "the same without a difference is joined";
+}
+
+TEST_F(JoinTest, AckNumbersThatDifferBothCount) {
+  establish();
+  give(3000);
+  while (next()) {}
+  Seg first = data(0, 100), second = data(100, 100);
+  first.ack = iss + 1 + 1460;
+  second.ack = iss + 1 + 3000;
+  EXPECT_EQ(burst({first, second}), 0);
+  EXPECT_EQ(stack->progress(id).acknowledged, 3000u);
+  EXPECT_EQ(received(), text(0, 200));
+}
+
+TEST_F(JoinTest, OutOfOrderEachSegmentHasItsAnswer) {
+  establish({2, 4, 0x05, 0xb4});  // without SACK: the peer counts the duplicates
+  EXPECT_EQ(burst({data(1000, 1000), data(2000, 1000), data(3000, 1000)}), 0);
+  for (int i = 0; i < 3; ++i) EXPECT_SEGMENT(ACK, iss + 1, 101u);
+  EXPECT_SILENCE();
+  // While there is a hole nothing is joined: the segment that fills it lets out what waits behind it.
+  EXPECT_EQ(burst({data(0, 500), data(500, 500)}), 0);
+  EXPECT_EQ(received(), text(0, 4000));
+}
+
+TEST_F(JoinTest, WhatLiesBeyondTheWindowIsNotTaken) {
+  Config c;
+  c.receive_limit = 8192;
+  start(c);
+  establish();
+  const std::uint32_t window = info().our_window;
+  std::vector<Seg> run;
+  for (std::uint32_t at = 0; at < window + 3000; at += 1000) run.push_back(data(at, 1000));
+  burst(run);
+  EXPECT_EQ(received(), text(0, window));
+}
+
+TEST_F(JoinTest, SegmentsOfOneByteJoin) {
+  establish();
+  EXPECT_EQ(burst({data(0, 1), data(1, 1), data(2, 1)}), 2);
+  EXPECT_EQ(received(), text(0, 3));
+}
+
+}  // namespace
+}  // namespace sluice::tcp
