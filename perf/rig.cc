@@ -24,7 +24,7 @@ T or_give_up(std::expected<T, E> result, const char* what) {
 }
 
 Routes compile_routes(const RigSpec& spec) {
-  auto routes = Routes::compile(spec.interfaces, {});
+  auto routes = Routes::compile(spec.interfaces, spec.routes);
   if (!routes) give_up(routes.error());
   return std::move(*routes);
 }

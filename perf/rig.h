@@ -20,6 +20,7 @@ struct RigSpec {
   std::uint16_t workers = 1;
   std::vector<Port*> ports;  // by PortId; worker w uses queue w of each
   std::vector<Interface> interfaces;
+  std::vector<StaticRoute> routes;
   std::vector<LocalRange> local;
   mgmt::spec::Policy policy;
   PipelineConfig pipeline;  // worker, workers and sources are filled in

@@ -8,6 +8,7 @@
 #include "perf/http/world.h"
 #include "perf/peers/haproxy.h"
 #include "perf/scenario.h"
+#include "perf/world/node.h"
 
 namespace sluice::perf {
 
@@ -18,35 +19,14 @@ struct HttpCase {
   bool close, hardware_checksums;
 };
 
-std::string text_of(std::uint32_t address, std::uint16_t port = 0) {
-  const IpAddress ip = IpAddress::from_v4(address);
-  return std::string{port ? to_text(Endpoint{ip, port}).view() : to_text(ip).view()};
-}
-
 RigSpec proxy_of(HttpWorld& world) {
-  RigSpec spec;
-  spec.ports = {&world};
-  const IpAddress own = IpAddress::from_v4(HttpWorld::node);
-  spec.interfaces = {{0, 0, HttpWorld::node_mac, 1500, {{own, 24}}, no_port}};
-  spec.local = {{own, {10'000, 60'000}, LocalUse::upstream}};
-  spec.policy.clusters.push_back({.name = "backends"});
-  spec.policy.endpoints.push_back(
-      {.cluster = "backends", .name = "b0", .address = text_of(HttpWorld::backend, HttpWorld::backend_port)});
-  mgmt::spec::Route route;
-  route.name = "all";
-  route.path = mgmt::spec::PathMatch{mgmt::spec::PathMatchKind::prefix, "/"};
-  route.clusters = {{"backends", 1}};
-  mgmt::spec::VirtualHost host{.name = "any", .hosts = {"*"}, .routes = {}};
-  host.routes.push_back(route);
-  spec.policy.route_tables.push_back({"table", {host}});
-  mgmt::spec::Listener listener;
-  listener.name = "web";
-  listener.addresses = {text_of(HttpWorld::vip)};
-  listener.port = HttpWorld::vip_port;
-  listener.routes = "table";
-  spec.policy.listeners.push_back(listener);
-  spec.pipeline.tls.sessions = spec.pipeline.tls.hot_keys = spec.pipeline.tls.handshakes = 16;
-  return spec;
+  return node_of(world, {.mac = HttpWorld::node_mac,
+                         .address = HttpWorld::node,
+                         .vip = HttpWorld::vip,
+                         .backend = HttpWorld::backend,
+                         .vip_port = HttpWorld::vip_port,
+                         .backend_port = HttpWorld::backend_port,
+                         .sources = {HttpWorld::source_low, HttpWorld::source_high}});
 }
 
 // Turns of the proxy and reactions of the world in turn, until all is answered.

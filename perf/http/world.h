@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "dataplane/packet/buffers.h"
 #include "dataplane/port/port.h"
+#include "perf/world/frame.h"
 
 namespace sluice::perf {
 
@@ -61,22 +61,14 @@ class HttpWorld final : public Port {
     std::uint32_t have = 0;                // bytes in `data`
     std::array<char, 2048> data;
   };
-  struct Segment {
-    std::uint32_t sequence, acknowledgement, stamp;
-    std::uint8_t flags;
-    std::string_view payload;
-  };
-
   void read(const rte_mbuf* frame);
-  bool read_checksums(const rte_mbuf* frame, ByteView bytes);
-  void answer_arp(ByteView bytes);
-  void segment_for(End& end, const Segment& segment);
+  void segment_for(End& end, const SegmentIn& segment);
   void client_data(End& end);
   void backend_data(End& end);
   void open(End& end);
   void ask(End& end);
   void send(End& end, std::uint8_t flags, std::string_view payload);
-  void fail(const char* what) {
+  void fail(std::string_view what) {
     if (fault_.empty()) fault_ = what;
   }
 

@@ -38,6 +38,8 @@ Driven run_proxy(Rig& rig, TcpWorld& world, const Clock& clock, std::string_view
 void measure_million(Ground& ground);
 // engine.cc
 void measure_segments(Ground& ground);
+// flood.cc
+void measure_flood(Ground& ground);
 // churn.cc
 void measure_churn(Ground& ground);
 

@@ -5,15 +5,11 @@
 #include <unistd.h>
 
 #include "perf/tcp/proxy.h"
+#include "perf/world/node.h"
 
 namespace sluice::perf {
 
 namespace {
-
-std::string text_of(std::uint32_t address, std::uint16_t port = 0) {
-  const IpAddress ip = IpAddress::from_v4(address);
-  return std::string{port ? to_text(Endpoint{ip, port}).view() : to_text(ip).view()};
-}
 
 double per_second(std::uint64_t work, const Driven& driven) {
   return static_cast<double>(work) * static_cast<double>(rte_get_tsc_hz()) / static_cast<double>(driven.busy_tsc);
@@ -151,28 +147,15 @@ void measure_copies(Ground& ground) {
 }  // namespace
 
 RigSpec proxy_of(Port& port, const ProxySpec& wanted) {
-  RigSpec spec;
-  spec.ports = {&port};
-  const IpAddress own = IpAddress::from_v4(TcpWorld::node);
-  spec.interfaces = {{0, 0, TcpWorld::node_mac, 1500, {{own, 8}}, no_port}};
-  spec.local = {{own, {TcpWorld::source_low, TcpWorld::source_high}, LocalUse::upstream}};
-  spec.policy.clusters.push_back({.name = "backends", .max_connections = 16'384, .max_requests = 16'384});
-  spec.policy.endpoints.push_back(
-      {.cluster = "backends", .name = "b0", .address = text_of(TcpWorld::backend, TcpWorld::backend_port)});
-  mgmt::spec::Route route;
-  route.name = "all";
-  route.path = mgmt::spec::PathMatch{mgmt::spec::PathMatchKind::prefix, "/"};
-  route.clusters = {{"backends", 1}};
-  mgmt::spec::VirtualHost host{.name = "any", .hosts = {"*"}, .routes = {}};
-  host.routes.push_back(route);
-  spec.policy.route_tables.push_back({"table", {host}});
-  mgmt::spec::Listener listener;
-  listener.name = "web";
-  listener.addresses = {text_of(TcpWorld::vip)};
-  listener.port = TcpWorld::vip_port;
-  listener.routes = "table";
-  spec.policy.listeners.push_back(listener);
-  spec.pipeline.tls.sessions = spec.pipeline.tls.hot_keys = spec.pipeline.tls.handshakes = 16;
+  RigSpec spec = node_of(port, {.mac = TcpWorld::node_mac,
+                                .address = TcpWorld::node,
+                                .vip = TcpWorld::vip,
+                                .backend = TcpWorld::backend,
+                                .prefix = 8,
+                                .vip_port = TcpWorld::vip_port,
+                                .backend_port = TcpWorld::backend_port,
+                                .sources = {TcpWorld::source_low, TcpWorld::source_high}});
+  spec.policy.clusters[0].max_connections = spec.policy.clusters[0].max_requests = 16'384;
   spec.pipeline.forward.flows = 1024;
   spec.pipeline.tcp.connections = spec.pipeline.exchanges.connections = wanted.connections;
   spec.pipeline.exchanges.exchanges = wanted.exchanges;
@@ -188,6 +171,7 @@ void run_tcp(Ground& ground) {
     if (options.wants(c.name)) measure_bulk(ground, c);
   if (options.wants("copied_bytes")) measure_copies(ground);
   if (options.wants("segments")) measure_segments(ground);
+  if (options.wants("syn_flood")) measure_flood(ground);
   if (options.wants("churn_lossy")) measure_churn(ground);
   if (options.wants("million")) measure_million(ground);
 }

@@ -4,6 +4,8 @@
 
 #include <charconv>
 
+#include "perf/world/head.h"
+
 namespace sluice::perf {
 
 namespace {
@@ -67,27 +69,7 @@ std::optional<std::uint32_t> TcpWorld::read_number(std::string_view head) {
   return number;
 }
 
-// The value of a field of a head; empty when it is not there.
-std::string_view TcpWorld::field_of(std::string_view head, std::string_view name) {
-  for (std::size_t at = head.find("\r\n"); at != head.npos && at + 2 < head.size();) {
-    const std::size_t start = at + 2, end = head.find("\r\n", start);
-    const std::string_view line = head.substr(start, end - start);
-    if (line.size() > name.size() && line[name.size()] == ':' &&
-        strncasecmp(line.data(), name.data(), name.size()) == 0) {
-      const std::size_t value = line.find_first_not_of(' ', name.size() + 1);
-      return value == line.npos ? std::string_view{} : line.substr(value);
-    }
-    at = end;
-  }
-  return {};
-}
-
-std::uint64_t TcpWorld::result_hash() const {
-  std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
-  for (const std::string* text : {&learnt_head_, &pattern_})
-    for (const char c : *text) hash = (hash ^ static_cast<std::uint8_t>(c)) * 0x100000001b3;
-  return hash;
-}
+std::uint64_t TcpWorld::result_hash() const { return fnv1a(pattern_, fnv1a(learnt_head_)); }
 
 std::string TcpWorld::first_waiting() const {
   for (std::size_t i = 0; i < clients_.size(); ++i) {
@@ -130,6 +112,11 @@ void TcpWorld::read(const rte_mbuf* frame) {
     if (segment.error() != Unread::not_tcp) return fail(std::string{to_text(segment.error())});
     // Stations on the link: whoever is asked for answers.
     if (Packet answer = answer_arp(buffers_, frame, peer_mac)) outbox_.push_back(answer.release());
+    return;
+  }
+  if (spec_.flood && segment->to >> 24 != node >> 24) {
+    if (segment->flags != (Tcp::syn | Tcp::ack)) return fail("an answer to a SYN that is none");
+    ++flood_answers_;
     return;
   }
   if (segment->has(Tcp::rst)) {
@@ -180,6 +167,17 @@ void TcpWorld::close(std::uint32_t client) {
   if (end.state != State::open) return fail("a client that is not open closes");
   end.state = State::finished;
   send(end, client, Tcp::fin | Tcp::ack);
+}
+
+void TcpWorld::flood(std::uint32_t count, Rng& rng) {
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const auto word = static_cast<std::uint32_t>(rng.next() >> 32);
+    const std::uint32_t network = 11 + (word >> 24) % 100;  // 11/8 to 110/8: hosts, none of them here
+    const Station from{peer_mac, network << 24 | (word & 0xffffff),
+                       static_cast<std::uint16_t>(1024 + rng.below(64'000))};
+    End end{.expected = 0, .stamp = 0};
+    put(from, {node_mac, vip, vip_port}, end, static_cast<std::uint32_t>(rng.next()), Tcp::syn, {});
+  }
 }
 
 void TcpWorld::client_segment(std::uint32_t client, const SegmentIn& segment) {

@@ -15,8 +15,9 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/base/rng.h"
 #include "dataplane/port/port.h"
-#include "perf/tcp/frame.h"
+#include "perf/world/frame.h"
 
 namespace sluice::perf {
 
@@ -27,11 +28,13 @@ struct TcpWorldSpec {
   bool again = false;  // send again what is lost
   bool hardware_checksums = true;
   bool tso = false;
+  bool flood = false;  // SYNs come from everywhere
 };
 
 class TcpWorld final : public Port {
  public:
-  static constexpr std::uint32_t node = 0x0a000001, vip = 0x0a000050, backend = 0x0a000065, first_client = 0x0a400000;
+  static constexpr std::uint32_t node = 0x0a000001, vip = 0x0a000050, backend = 0x0a000065, gateway = 0x0a0000fe,
+                                 first_client = 0x0a400000;
   static constexpr std::uint16_t vip_port = 80, backend_port = 8080, source_low = 10'000, source_high = 60'000;
   static constexpr MacAddress node_mac{{0x02, 0, 0, 0, 0, 0x01}};
   static constexpr std::uint32_t ports_an_address = 50'000;
@@ -51,6 +54,8 @@ class TcpWorld final : public Port {
   }
   // Ends an open connection from the client's side.
   void close(std::uint32_t client);
+  // So many SYNs to the listener from random addresses and ports that never say more; what answers them is counted.
+  void flood(std::uint32_t count, Rng& rng);
   // Between turns: reads what the proxy sent, and answers.
   void react(Nanos now);
   // Sends again what has waited too long for its acknowledgement.
@@ -70,6 +75,7 @@ class TcpWorld final : public Port {
   std::uint64_t data_frames_in() const { return data_frames_in_; }    // of the proxy, with payload
   std::uint64_t data_frames_out() const { return data_frames_out_; }  // to the proxy, with payload
   std::uint64_t repeated() const { return repeated_; }                // segments that the proxy sent again
+  std::uint64_t flood_answers() const { return flood_answers_; }
   std::uint64_t frames_in() const { return frames_in_; }
   std::uint64_t frames_out() const { return frames_out_; }
 
@@ -106,7 +112,6 @@ class TcpWorld final : public Port {
   static bool before(std::uint32_t a, std::uint32_t b) { return static_cast<std::int32_t>(a - b) < 0; }
   static void write_number(char* at, std::uint32_t number);
   static std::optional<std::uint32_t> read_number(std::string_view head);
-  static std::string_view field_of(std::string_view head, std::string_view name);
   std::uint32_t address_of(std::uint32_t client) const { return first_client + client / ports_an_address; }
   Station station_of(std::uint32_t client) const;
   void read(const rte_mbuf* frame);
@@ -142,7 +147,8 @@ class TcpWorld final : public Port {
   std::size_t outbox_head_ = 0;
   std::uint32_t sequence_ = 1000, now_ms_ = 0;
   std::uint64_t answered_ = 0, closed_ = 0, accepted_ = 0, body_bytes_ = 0;
-  std::uint64_t frames_in_ = 0, frames_out_ = 0, data_frames_in_ = 0, data_frames_out_ = 0, repeated_ = 0;
+  std::uint64_t frames_in_ = 0, frames_out_ = 0, data_frames_in_ = 0, data_frames_out_ = 0, repeated_ = 0,
+                flood_answers_ = 0;
   std::string fault_;
 };
 

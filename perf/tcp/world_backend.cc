@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "perf/tcp/world.h"
+#include "perf/world/head.h"
 
 namespace sluice::perf {
 

@@ -1,4 +1,4 @@
-// frame.h - TCP segments over IPv4 as the tcp scenario's peers write and read them: Linux's options (MSS, SACK
+// frame.h - TCP segments over IPv4 as the scenarios' scripted peers write and read them: Linux's options (MSS, SACK
 // permitted, timestamps, window scale 7 on a SYN, timestamps alone on the rest), checksums made and verified in
 // software or, where the port stands for a NIC that does them, left to it: then the pseudo-header sum that the NIC
 // would complete is verified. A frame read may be a chain of buffers, of up to 64 kB where the port takes TSO.
@@ -60,7 +60,9 @@ struct SegmentIn {
 // Nothing when no buffer is free.
 Packet write_segment(Buffers& buffers, const Station& from, const Station& to, const SegmentOut& segment,
                      std::string_view payload, bool checksums);
-// The answer to an ARP request for any address, with that MAC; nothing for other frames.
+// The address that an ARP request asks for; 0: the frame is none, or asks for its own sender.
+std::uint32_t arp_asks_for(const rte_mbuf* frame);
+// The answer to an ARP request, with that MAC; nothing for other frames.
 Packet answer_arp(Buffers& buffers, const rte_mbuf* frame, const MacAddress& mac);
 
 enum class Unread : std::uint8_t { not_tcp, cut, checksum, no_timestamp };

@@ -1,4 +1,4 @@
-#include "perf/tcp/frame.h"
+#include "perf/world/frame.h"
 
 #include "dataplane/packet/checksum.h"
 #include "dataplane/packet/wire/arp.h"
@@ -134,14 +134,19 @@ Packet write_segment(Buffers& buffers, const Station& from, const Station& to, c
   return packet;
 }
 
-Packet answer_arp(Buffers& buffers, const rte_mbuf* frame, const MacAddress& mac) {
+std::uint32_t arp_asks_for(const rte_mbuf* frame) {
+  if (frame->data_len < sizeof(wire::Ethernet) + sizeof(wire::Arp)) return 0;
   const auto* data = rte_pktmbuf_mtod(frame, const std::uint8_t*);
-  if (frame->data_len < sizeof(wire::Ethernet) + sizeof(wire::Arp)) return {};
   const auto& ethernet = *reinterpret_cast<const wire::Ethernet*>(data);
   const auto& arp = *reinterpret_cast<const wire::Arp*>(data + sizeof(wire::Ethernet));
-  if (ethernet.type.get() != static_cast<std::uint16_t>(wire::EtherType::arp) ||
-      arp.operation.get() != wire::Arp::request || arp.sender.get() == arp.target.get())
-    return {};
+  const bool asks = ethernet.type.get() == static_cast<std::uint16_t>(wire::EtherType::arp) &&
+                    arp.operation.get() == wire::Arp::request && arp.sender.get() != arp.target.get();
+  return asks ? arp.target.get() : 0;
+}
+
+Packet answer_arp(Buffers& buffers, const rte_mbuf* frame, const MacAddress& mac) {
+  if (!arp_asks_for(frame)) return {};
+  const auto& arp = *rte_pktmbuf_mtod_offset(frame, const wire::Arp*, sizeof(wire::Ethernet));
   Packet packet = buffers.make();
   if (!packet) return packet;
   auto* at = reinterpret_cast<std::uint8_t*>(rte_pktmbuf_append(packet.get(), frame_min));
