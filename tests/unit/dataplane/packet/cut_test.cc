@@ -61,10 +61,9 @@ TEST_F(CutTest, FramesAreWholeAndCarryTheBytesInOrder) {
         for (const std::uint32_t size : sizes) total += size;
         while (Packet frame = port.collect()) {
           ASSERT_EQ(rte_pktmbuf_linearize(frame.get()), 0);
-          if (sums) EXPECT_TRUE(frame.get()->ol_flags & RTE_MBUF_F_TX_TCP_CKSUM);
+          EXPECT_EQ(bool(frame.get()->ol_flags & RTE_MBUF_F_TX_TCP_CKSUM), sums);
           // The port stands for a NIC that fills checksums in, or has them already.
-          if (sums) frame.get()->ol_flags = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
-          else frame.get()->ol_flags = 0;
+          frame.get()->ol_flags = sums ? RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD : 0;
           const std::size_t whole = frame.size();
           ASSERT_TRUE(parse(frame, true, counters));
           const Meta& meta = frame.meta();
