@@ -8,10 +8,10 @@
 // A worker that owns no queue of the port is given a Port whose transmit() is a ring to the worker that does, with the
 // port's own caps: the sender does the work, and the owner's TxQueue finds nothing left to do.
 //
-// Limits: TSO and frames beyond one buffer are only for ports that take shared and multi-segment frames as they are
-// (caps() says so); any other frame beyond one buffer's data room dies as drop_tx_oversize. What the port does not take
-// at once is kept, at most tx_pending_max frames; when the port takes nothing for tx_stall_flushes flushes, or the room
-// is used up, frames die as drop_tx_full. Owner: one worker.
+// Limits: a frame to be cut (TCP_SEG) is cut here (cut.h) unless the port does that and takes frames as they are
+// (caps() says so); any other frame beyond one buffer's data room dies as drop_tx_oversize where the port takes no
+// several. What the port does not take at once is kept, at most tx_pending_max frames; when the port takes nothing for
+// tx_stall_flushes flushes, or the room is used up, frames die as drop_tx_full. Owner: one worker.
 #pragma once
 
 #include <array>
@@ -37,7 +37,7 @@ class TxQueue {
   // Gives the port what has gathered. Once a turn.
   void flush(Nanos now);
 
-  // What a sender may ask for: the port's caps, with tso only where frames go out as they are.
+  // The port's caps, with tso only where frames go out as they are: elsewhere what asks for it is cut here.
   const PortCaps& caps() const { return caps_; }
   std::uint32_t pending() const { return count_; }
 
