@@ -95,6 +95,13 @@ PLANTED = [
     Planted("marks-not-echoed", "l4/tcp/deliver.cc",
             "    t.echo_due = true;\n",
             ""),
+    # Pacing, paths.
+    Planted("paced-never-let-go", "l4/tcp/expire.cc",
+            "  if (t.paced && t.pace_at <= now) t.paced = false;\n",
+            ""),
+    Planted("black-hole-never-found", "l4/tcp/path_mtu.cc",
+            "if (!core.config.black_hole_detection ||",
+            "if (true ||"),
     # TLS.
     Planted("tls-sequence-reused", "crypto/tls/record.cc",
             "    fresh.append_to(out);\n  }\n  ++direction.sequence;",
