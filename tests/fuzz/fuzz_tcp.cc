@@ -156,7 +156,8 @@ struct Run {
     CHECK(progress.acknowledged <= progress.transmitted && progress.transmitted <= progress.queued);
     CHECK(!stack.open(id) || stack.valid(id));
     CHECK(!stack.at_end(id) || stack.valid(id));
-    if (stack.open(id)) CHECK(stack.has(stack.local(id), stack.remote(id)));
+    Info info;  // its network may be one that a damaged image named
+    if (stack.open(id)) CHECK(stack.info(id, info, now) && stack.has(info.local, info.remote, info.network));
     stack.user(id) = 7;
     stack.listener(id);
     std::array<Info, 4> infos;
