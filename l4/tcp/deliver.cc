@@ -155,6 +155,14 @@ void tune_window(Tcb& t, const Core& core, Nanos now) {
   t.taken_at = now;
 }
 
+void drop_out_of_order(Tcb& t, Core& core) {
+  Reassembly& reassembly = t.transit->reassembly;
+  if (reassembly.empty()) return;
+  core.held -= reassembly.buffers();
+  core.out_of_order_held -= reassembly.buffers();
+  reassembly.clear(core.holes);
+}
+
 void consumed(Tcb& t, std::uint32_t bytes, Core& core, Nanos now) {
   bytes = std::min(bytes, t.unconsumed_bytes - std::min(t.unconsumed_bytes, t.received.size()));
   if (bytes == 0) return;

@@ -32,6 +32,8 @@ inline std::uint16_t syn_window(const Settings& own) {
 }
 std::uint32_t window_to_offer(const Tcb& t, const Core& core);  // bytes from RCV.NXT on
 void consumed(Tcb& t, std::uint32_t bytes, Core& core, Nanos now);
+// What waits behind a hole is wanted no more.
+void drop_out_of_order(Tcb& t, Core& core);
 // transit.cc: a connection that is at rest gets its own Transit, before anything in it is written. False: there is
 // none.
 bool wake(Tcb& t, Core& core);

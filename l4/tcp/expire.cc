@@ -155,12 +155,11 @@ void close(Tcb& t, std::uint16_t event, Core& core) {
   if (t.state == State::closed) return;
   t.state = State::closed;
   t.events |= event | event_closed;
-  core.held -= t.queue.buffers() + t.transit->reassembly.buffers();
-  core.out_of_order_held -= t.transit->reassembly.buffers();
+  core.held -= t.queue.buffers();
   t.dropped = {std::min(t.unsent(), t.queue.size()), t.queue.size()};
   t.queue.clear();
+  drop_out_of_order(t, core);
   if (t.transit != &core.resting) {
-    t.transit->reassembly.clear(core.holes);
     t.transit->board.clear(core.records);
     rest(t, core);
   }

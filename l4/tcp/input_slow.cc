@@ -124,6 +124,7 @@ bool crossing_syn_ack(const Tcb& t, const Segment& s) {
 
 Verdict fin_arrived(Tcb& t, Core& core, Nanos now) {
   t.rcv_nxt += 1;
+  drop_out_of_order(t, core);  // of a peer that sent beyond its end
   t.fin_received = true;
   t.fin_seen = false;
   t.dsack_due = false;  // as in Linux: who sent the last byte has nothing to learn from it

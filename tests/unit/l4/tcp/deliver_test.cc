@@ -30,6 +30,16 @@ TEST_F(ScriptTest, OutOfOrderDataIsSackedAndDeliveredInOrderWithItsFin) {
   EXPECT_EQ(content, "hello?!");
 }
 
+// Linux does so as well (tcp_fin); found by fuzz_tcp.
+TEST_F(ScriptTest, WhatAPeerSentBeyondItsOwnEndIsForgotten) {
+  establish();
+  send({.flags = ACK, .seq = 102, .ack = iss + 1, .payload = "beyond"});
+  send({.flags = FIN | ACK, .seq = 101, .ack = iss + 1});
+  EXPECT_EQ(events(), event_finished);
+  EXPECT_STREQ(stack->audit(), nullptr);
+  EXPECT_EQ(stack->held_buffers(), 0u);
+}
+
 TEST_F(ScriptTest, TinySegmentsShareBuffersAndTheWindowFollowsTheCharge) {
   establish();
   for (unsigned i = 0; i < 1000; ++i) send({.flags = ACK, .seq = 101 + i, .ack = iss + 1, .payload = "z"});
