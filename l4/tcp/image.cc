@@ -161,7 +161,7 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
               s.rcv_scale <= 14 && holes <= Reassembly::ranges_max &&
               take_chain(in, received, m.core.buffers, starved) && take_chain(in, queued, m.core.buffers, starved);
   const std::uint32_t fin = flags & fin_is_queued ? 1 : 0;
-  good = good && s.snd_una <= s.snd_nxt && queue_begin <= s.snd_nxt &&
+  good = good && s.snd_una <= s.snd_nxt && queue_begin <= s.snd_nxt && s.rcv_nxt <= s.rcv_edge &&
          (queue_begin == s.snd_una || s.snd_una == queue_begin + queued.size() + fin) &&
          s.snd_nxt <= queue_begin + queued.size() + fin;
   if (!good) return std::unexpected(starved ? ImportError::no_buffers : ImportError::malformed);

@@ -263,6 +263,10 @@ TEST_F(ScriptTest, AnImageGoesOutAndInAndTheTransferContinues) {
   now = Nanos{77'000'000'000};
   peer->there = there;
   for (std::size_t cut = 0; cut < 100; ++cut) ASSERT_FALSE(stack->import_image(ByteView{image}.first(cut), 0, now));
+  constexpr std::size_t rcv_nxt = 65;  // its first byte: behind the key and four other numbers
+  image[rcv_nxt] ^= 1;
+  EXPECT_EQ(stack->import_image(image, 42, now).error(), ImportError::malformed) << "RCV.NXT beyond the window's edge";
+  image[rcv_nxt] ^= 1;
   const auto in = stack->import_image(image, 42, now);
   ASSERT_TRUE(in);
   id = *in;
