@@ -56,8 +56,9 @@ constexpr bool finds_races = false, finds_leaks = false;  // this compiler's bui
 
 // ThreadSanitizer's own, which takes no such signal.
 bool is_sanitizers(const char* thread, int signal) {
+  if (!finds_races) return false;
   std::ifstream file{fmt::format("/proc/self/task/{}/status", thread)};
-  for (std::string line; finds_races && std::getline(file, line);)
+  for (std::string line; std::getline(file, line);)
     if (line.starts_with("SigBlk:")) return std::strtoull(line.c_str() + 7, nullptr, 16) >> (signal - 1) & 1;
   return false;
 }
