@@ -38,7 +38,7 @@ struct alignas(64) Meta {
   bool l4_checksum_good : 1 = false;
   bool traced : 1 = false;        // matches a trace request: stages tell its story
   bool handed_off : 1 = false;    // crossed from another worker already
-  bool continues : 1 = false;     // TCP data right behind that of the packet before it in its burst, all else alike
+  bool continues : 1 = false;     // TCP that goes on where the packet before it in its burst stops (parse.h)
   std::uint16_t source_port = 0;  // host order; 0 where the protocol has none
   std::uint16_t destination_port = 0;
   std::uint16_t owner = 0;  // worker that owns the flow
