@@ -40,7 +40,8 @@ struct Settings {
   std::uint16_t mss_max = 0;
   std::uint8_t keepalive_probes = 0;
   bool nagle = false;  // a small segment waits while one is unacknowledged (RFC 9293 3.7.4, Minshall's form)
-  bool cork = false;   // a small segment waits
+  bool cork = false;   // a small segment waits, a retransmission timeout long at most
+  bool more = false;   // more is coming at once: no PSH where the queue ends
   Nanos delayed_ack{}, keepalive_idle{}, keepalive_interval{}, user_timeout{};  // delayed_ack zero: at once
 };
 using SettingsId = std::uint16_t;
@@ -88,7 +89,7 @@ struct Config {
   Ecn ecn = Ecn::accept;                // RFC 3168
   bool pacing = false;                  // segments spread over the round trip
   bool idle_restart = true;             // an unused window shrinks (RFC 2861)
-  std::uint8_t quick_acks = 16;         // ACKs that go at once at the start of a flow, before they are delayed; at most
+  std::uint8_t quick_acks = 0;          // ACKs that go at once at the start of a flow, before they are delayed; at most
   // Of the worker. A connection sends one challenge ACK in 500 ms at most, whatever comes. When a host goes, the resets
   // of all its connections come at once, and those beyond what was lost need a challenge each.
   std::uint32_t resets_per_second = 1000, challenge_acks_per_second = 10'000;

@@ -45,8 +45,12 @@ Verdict timer_fired(Tcb& t, Core& core, Nanos now) {
   if (unanswered && now - t.progress_at >= core.settings[t.settings].user_timeout) return give_up(t, core);
   if (timer == Timer::persist) {
     if (t.transit->board.empty()) {
-      if (t.snd_wnd) t.force_send = true;
-      else t.probe_due = true;
+      if (t.snd_wnd) {  // what a small window or a cork holds back goes: as any data then
+        t.force_send = true;
+        core.counters.add(Counter::tcp_window_probes);
+        return Verdict::kept;
+      }
+      t.probe_due = true;
       t.unanswered = static_cast<std::uint8_t>(std::min(t.unanswered + 1, 255));
       t.back_off = static_cast<std::uint8_t>(std::min(t.back_off + 1, 16));
       t.timer = Timer::persist;

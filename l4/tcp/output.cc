@@ -44,8 +44,9 @@ bool send_handshake(Sender& s) {
   return true;
 }
 
-// How many new bytes may go now; 0: none, and why in `t`. `fin` tells whether the FIN goes with them.
-std::uint32_t allowance(Sender& s, bool& fin, bool& blocked_by_window) {
+// How many new bytes may go now; 0: none. `fin` tells whether the FIN goes with them, `held` that they wait for the
+// peer's window or for a cork: for one of those they do not wait for ever.
+std::uint32_t allowance(Sender& s, bool& fin, bool& held) {
   Tcb& t = s.t;
   const std::uint32_t unsent = t.unsent();
   const std::int32_t window = (t.snd_una + t.snd_wnd) - t.snd_nxt;
@@ -59,7 +60,7 @@ std::uint32_t allowance(Sender& s, bool& fin, bool& blocked_by_window) {
     // Silly-window avoidance (RFC 9293 3.8.6.2.1): not a small piece because of a small window.
     if (size < s.mss && size < t.snd_wnd_max / 2 && !t.force_send && size < unsent) size = 0;
     if (size == 0) {
-      blocked_by_window = true;
+      held = true;
       return 0;
     }
   }
@@ -67,13 +68,21 @@ std::uint32_t allowance(Sender& s, bool& fin, bool& blocked_by_window) {
       [[unlikely]] {
     const std::uint32_t small = size % s.mss;
     if (small && !t.force_send && (own.cork || t.transit->board.has_small(s.core.records, s.mss))) size -= small;
-    if (size == 0) return 0;
+    if (size == 0) {
+      held = own.cork;
+      return 0;
+    }
   }
   const std::uint32_t flying = t.transit->board.in_flight(), cwnd = t.congestion.cwnd();
   const std::uint32_t left = cwnd > flying ? cwnd - flying : 0;
   if (size && t.segments_of(size) > left) {  // a FIN alone does not wait
     fin = false;
     size = std::min(size, left * s.mss);
+  }
+  // Half of the window at most in one piece, so that ACKs of its front come back while the rest leaves (as Linux).
+  if (const std::uint32_t half = std::max(cwnd / 2, 1u) * s.mss; size > half) {
+    size = half;
+    fin = false;
   }
   if (t.cwr_due && size > s.mss) {  // CWR is for one segment: a port that cuts would repeat it
     size = s.mss;
@@ -100,7 +109,9 @@ bool send_new(Sender& s, std::uint32_t size, bool fin) {
     return false;
   }
   const bool last = t.snd_nxt + size == t.queue.end() && size;
-  Header h = header_of(s, t.snd_nxt, static_cast<std::uint8_t>((last ? flag_psh : 0) | (fin ? flag_fin : 0)));
+  // Also at the end of a piece that is cut on its way, so that receivers which join its segments do not wait for more.
+  const bool push = size > s.mss || (last && (t.force_send || !s.core.settings[t.settings].more));
+  Header h = header_of(s, t.snd_nxt, static_cast<std::uint8_t>((push ? flag_psh : 0) | (fin ? flag_fin : 0)));
   if (t.ecn && size) {  // RFC 3168 6.1: on new data only
     h.ecn = EcnField::ect0;
     if (t.cwr_due) h.flags |= flag_cwr;
@@ -112,7 +123,7 @@ bool send_new(Sender& s, std::uint32_t size, bool fin) {
   const std::uint32_t length = size + fin, segments = t.segments_of(size);
   const bool first = t.transit->board.empty();
   const auto marks =
-      static_cast<std::uint8_t>((last && size == asked ? is_push : 0) | (t.rate.app_limited ? is_app_limited : 0));
+      static_cast<std::uint8_t>((push && size == asked ? is_push : 0) | (t.rate.app_limited ? is_app_limited : 0));
   CHECK(t.transit->board.sent(s.core.records, t.snd_nxt, t.snd_nxt + length, segments, marks, rate_mark(t, s.now),
                               stamp_of(s.now)));
   t.snd_nxt += length;
@@ -186,7 +197,7 @@ bool send_tail_probe(Sender& s) {
 }
 
 // New data and the FIN. False: buffers or budget ran out.
-bool send_unsent(Sender& s, unsigned& budget, bool& by_window) {
+bool send_unsent(Sender& s, unsigned& budget, bool& held) {
   Tcb& t = s.t;
   bool any = false, more = false;
   const bool tried = t.unsent() > 0;
@@ -197,7 +208,7 @@ bool send_unsent(Sender& s, unsigned& budget, bool& by_window) {
     }
     if (held_by_pace(t, s.core.config, s.now)) break;
     bool fin = false;
-    const std::uint32_t size = allowance(s, fin, by_window);
+    const std::uint32_t size = allowance(s, fin, held);
     if (size == 0 && !fin) break;
     if (t.transit->board.empty()) begin_flight(s);
     if (!send_new(s, size, fin)) {
@@ -221,20 +232,20 @@ bool send_unsent(Sender& s, unsigned& budget, bool& by_window) {
 // What is lost first, then new data, while the congestion window has room. False: buffers or budget ran out.
 bool send_data(Sender& s, unsigned& budget) {
   Tcb& t = s.t;
-  bool by_window = false;
+  bool held = false;
   if (t.tail_probe_due && !send_tail_probe(s)) return false;
   if (t.search_mss && !send_mtu_probe(s)) [[unlikely]]
     return false;
   bool all = true;
   if (t.resend == Resend::fresh) {  // F-RTO, step 2.b
-    all = send_unsent(s, budget, by_window);
+    all = send_unsent(s, budget, held);
     if (!all) return false;
     if (t.snd_nxt == t.transit->recovery_point && !t.paced) t.frto = false;
     if (!t.paced) t.resend = t.frto ? Resend::none : Resend::lost;
   }
   if (t.resend == Resend::lost && !send_lost(s, budget)) return false;
-  if (t.resend == Resend::none) all = send_unsent(s, budget, by_window);
-  if (by_window && t.transit->board.empty() && t.timer != Timer::persist) {
+  if (t.resend == Resend::none) all = send_unsent(s, budget, held);
+  if (held && t.transit->board.empty() && t.timer != Timer::persist) {
     t.timer = Timer::persist;
     t.timer_at = s.now + t.rto(s.core.config);
     t.progress_at = s.now;

@@ -100,7 +100,7 @@ Sent retransmit(Sender& s, std::uint32_t index, std::uint32_t segments_max, bool
   std::uint32_t size = std::min(static_cast<std::uint32_t>(data_end - begin), limit);
   bool fin = begin + size < record.end && begin + size == t.queue.end() && t.fin_queued;
   const std::uint32_t asked = size;
-  const bool push = record.is(is_push) && begin + size == data_end;
+  const bool push = size > s.mss || (record.is(is_push) && begin + size == data_end);
   const Header h = header_of(s, begin, static_cast<std::uint8_t>((fin ? flag_fin : 0) | (push ? flag_psh : 0)));
   if (!send(s, h, begin, size)) return Sent::starved;
   fin = fin && size == asked;

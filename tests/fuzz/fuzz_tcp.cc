@@ -54,6 +54,7 @@ struct Run {
   static Config config(std::uint8_t bits) {
     Config c;
     c.connections = 4;
+    c.quick_acks = 16;
     c.handshakes = 2;
     c.time_waits = 2;
     c.transmit_records = 24;

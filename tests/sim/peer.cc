@@ -65,6 +65,7 @@ Peer::Peer(const PeerSpec& spec, Buffers& buffers, Nanos start)
   c.time_wait = 1_s;
   c.fin_wait_2 = 5_s;
   c.user_timeout = 300_s;
+  c.quick_acks = 16;
   c.sack = spec.sack;
   c.timestamps = spec.timestamps;
   c.ecn = spec.ecn;

@@ -15,7 +15,8 @@ void Shim::disconnect(Socket& s) {
     stack->release(s.id, now);
     s.error = ECONNRESET;
   }
-  s.open = s.connecting = false;
+  s.pieces.clear();
+  s.open = s.connecting = s.more = s.held = s.ended = false;
   s.phase = Socket::Phase::unconnected;
   s.shut_read = s.shut_write = s.done = false;
   s.inbox.clear();

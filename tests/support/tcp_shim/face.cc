@@ -43,16 +43,15 @@ int queued_bytes(Shim& t, const Socket& s, unsigned long request, int& out) {
   if (s.listening) return EINVAL;
   const tcp::Info info = t.info(s);
   const bool synchronized = s.open && !s.connecting;
-  const tcp::SendProgress progress = synchronized ? t.stack->progress(s.id) : tcp::SendProgress{};
   switch (request) {
     case SIOCINQ: out = static_cast<int>(t.readable(s)); return 0;
     case SIOCOUTQ: {
       // The FIN counts for one until it is acknowledged.
       const bool fin = synchronized && s.shut_write && info.state != tcp::State::fin_wait_2;
-      out = static_cast<int>(info.send_queue) * synchronized + fin;
+      out = static_cast<int>(t.send_queue(s)) * synchronized + fin;
       return 0;
     }
-    default: out = static_cast<int>(progress.queued - progress.transmitted); return 0;
+    default: out = static_cast<int>(synchronized ? t.unsent(s) : 0); return 0;
   }
 }
 

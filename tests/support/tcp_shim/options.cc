@@ -39,7 +39,7 @@ constexpr Key keys[] = {
        o.rcvbuf = static_cast<int>(v);
        o.rcvbuf_fixed = true;
      }},
-    {"rcvbuf_max", "", 4096, 16 << 20, [](Options& o, std::int64_t v) { o.rcvbuf_max = static_cast<int>(v); }},
+    {"rcvbuf_max", "", 4096, 64 << 20, [](Options& o, std::int64_t v) { o.rcvbuf_max = static_cast<int>(v); }},
     {"ecn", "tcp_ecn", 0, 2,
      [](Options& o, std::int64_t v) {
        constexpr tcp::Ecn what[] = {tcp::Ecn::off, tcp::Ecn::ask, tcp::Ecn::accept};
@@ -72,6 +72,7 @@ constexpr Key keys[] = {
     {"delayed_ack_ms", "", 1, 500, [](Options& o, std::int64_t v) { o.delayed_ack = Nanos{v * million}; }},
     {"rto_min_ms", "", 1, 60000, [](Options& o, std::int64_t v) { o.rto_min = Nanos{v * million}; }},
     {"nodelay", "", 0, 1, [](Options& o, std::int64_t v) { o.no_delay = v; }},
+    {"tso", "", 0, 2, [](Options& o, std::int64_t v) { o.tso = static_cast<Options::Tso>(v); }},
     {"somaxconn", "core.somaxconn", 0, 65535, [](Options& o, std::int64_t v) { o.somaxconn = static_cast<int>(v); }},
     {"buffers", "", 256, 1 << 15, [](Options& o, std::int64_t v) { o.buffers = static_cast<unsigned>(v); }},
 };

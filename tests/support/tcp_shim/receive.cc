@@ -1,5 +1,9 @@
 // read, recv and their kin.
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
 #include <algorithm>
+#include <cstring>
 
 #include "tests/support/tcp_shim/shim.h"
 #include "tests/support/tcp_shim/tcp_shim.h"
@@ -43,6 +47,9 @@ ssize_t Shim::receive(Call& call, Socket& s, const iovec* to, std::size_t count,
         flags & MSG_PEEK ? static_cast<std::uint32_t>(std::min<std::size_t>(done, s.inbox.size())) : 0;
     const auto n = static_cast<std::uint32_t>(std::min<std::size_t>(s.inbox.size() - from, wanted - done));
     if (n > 0) {
+      const auto nowhere = [&](const iovec& piece) { return !piece.iov_base && piece.iov_len; };
+      if (!(flags & MSG_TRUNC) && std::any_of(to, to + count, nowhere))
+        return done ? static_cast<ssize_t>(done) : fail(EFAULT);
       if (!(flags & MSG_TRUNC)) scatter(s.inbox, from, n, to, count, done);
       done += n;
       if (!(flags & MSG_PEEK)) {
@@ -73,6 +80,30 @@ using namespace sluice::shim;
 
 namespace {
 
+// TCP_CM_INQ, where TCP_INQ asked for it: what is left to read, the FIN counted.
+void put_control(const Shim& t, const Socket& s, msghdr& message) {
+  const std::size_t room = message.msg_control ? message.msg_controllen : 0;
+  message.msg_controllen = 0;
+  if (!s.options.tell_inq) return;
+  if (room < sizeof(cmsghdr)) {
+    message.msg_flags |= MSG_CTRUNC;
+    return;
+  }
+  const int left = static_cast<int>(t.readable(s)) + s.done;
+  cmsghdr header{};
+  header.cmsg_len = CMSG_LEN(sizeof left);
+  header.cmsg_level = IPPROTO_TCP;
+  header.cmsg_type = TCP_CM_INQ;
+  if (room < header.cmsg_len) {
+    message.msg_flags |= MSG_CTRUNC;
+    header.cmsg_len = room;
+  }
+  auto* at = static_cast<std::uint8_t*>(message.msg_control);
+  std::memcpy(at, &header, sizeof header);
+  std::memcpy(at + CMSG_LEN(0), &left, header.cmsg_len - CMSG_LEN(0));
+  message.msg_controllen = std::min<std::size_t>(room, CMSG_SPACE(sizeof left));
+}
+
 ssize_t receive_pieces(tcp_shim* shim, int fd, const iovec* to, std::size_t count, int flags) {
   Call call{*shim->shim};
   const SocketPtr s = shim->shim->socket(fd);
@@ -89,6 +120,7 @@ ssize_t receive_one(tcp_shim* shim, int fd, void* to, std::size_t size, int flag
 ssize_t tcp_shim_read(tcp_shim* shim, int fd, void* to, size_t size) { return receive_one(shim, fd, to, size, 0); }
 ssize_t tcp_shim_readv(tcp_shim* shim, int fd, const iovec* to, int count) {
   if (count < 0 || count > 1024) return fail(EINVAL);
+  if (!to && count) return fail(EFAULT);
   return receive_pieces(shim, fd, to, static_cast<std::size_t>(count), 0);
 }
 ssize_t tcp_shim_recv(tcp_shim* shim, int fd, void* to, size_t size, int flags) {
@@ -100,13 +132,16 @@ ssize_t tcp_shim_recvfrom(tcp_shim* shim, int fd, void* to, size_t size, int fla
   return n;
 }
 ssize_t tcp_shim_recvmsg(tcp_shim* shim, int fd, msghdr* message, int flags) {
-  if (!message) return fail(EFAULT);
+  if (!message || (!message->msg_iov && message->msg_iovlen)) return fail(EFAULT);
   if (message->msg_iovlen > 1024) return fail(EMSGSIZE);
-  const ssize_t n = receive_pieces(shim, fd, message->msg_iov, message->msg_iovlen, flags);
+  Call call{*shim->shim};
+  const SocketPtr s = shim->shim->socket(fd);
+  if (!s) return -1;
+  const ssize_t n = shim->shim->receive(call, *s, message->msg_iov, message->msg_iovlen, flags);
   if (n >= 0) {
     message->msg_namelen = 0;
-    message->msg_controllen = 0;
     message->msg_flags = 0;
+    put_control(*shim->shim, *s, *message);
   }
   return n;
 }

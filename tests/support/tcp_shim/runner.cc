@@ -58,7 +58,7 @@ int no_splice(void*, int, int64_t*, int, int64_t*, size_t, unsigned) {
 }  // namespace
 
 void packetdrill_interface_init(const char* flags, tcp_shim_calls* calls) {
-  const std::string options = std::string("spin_us=1 ") + (flags ? flags : "");
+  const std::string options = std::string("spin_us=1 tso=2 ") + (flags ? flags : "");
   tcp_shim* shim = tcp_shim_new(options.c_str());
   if (!shim) {
     std::fprintf(stderr, "tcp_shim: cannot start with \"%s\"\n", options.c_str());

@@ -1,19 +1,89 @@
 // write, send and their kin.
 #include <algorithm>
+#include <bit>
 
 #include "tests/support/tcp_shim/shim.h"
 #include "tests/support/tcp_shim/tcp_shim.h"
 
 namespace sluice::shim {
 
+namespace {
+
+// What Linux gives one buffer of its send queue: half of the largest window that the peer ever offered, in whole
+// segments, 64 kB at most.
+std::uint32_t piece_size(const Socket& s, const tcp::Info& info) {
+  constexpr std::uint32_t most = 65536 - 320;  // with room for headers
+  const std::uint32_t half = s.window_max > 536 ? s.window_max / 2 : s.window_max;
+  const std::uint32_t segment = std::max<std::uint32_t>(info.segment_size, 1);
+  return std::max(std::min(half, most) / segment, 1u) * segment;
+}
+
+}  // namespace
+
+std::uint32_t Shim::waiting(const Socket& s) const {
+  std::uint32_t bytes = 0;
+  for (const Chain& piece : s.pieces) bytes += piece.size();
+  return bytes;
+}
+
+std::uint32_t Shim::unsent(const Socket& s) const {
+  if (!s.open) return 0;
+  const tcp::SendProgress progress = stack->progress(s.id);
+  return static_cast<std::uint32_t>(progress.queued - progress.transmitted) + waiting(s);
+}
+
+std::uint32_t Shim::send_queue(const Socket& s) const { return info(s).send_queue + waiting(s); }
+
+// As sk_stream_memory_free of Linux. Where large segments are built, the send buffer is looked at before each of its
+// buffers only, and may be overrun by one.
 std::uint32_t Shim::send_room(const Socket& s) const {
-  const auto limit = static_cast<std::uint32_t>(s.options.sndbuf), queued = info(s).send_queue;
-  return limit > queued ? limit - queued : 0;
+  const auto limit = static_cast<std::uint32_t>(s.options.sndbuf), queued = send_queue(s);
+  const std::uint32_t low = s.options.unsent_low ? s.options.unsent_low : UINT32_MAX, left = unsent(s);
+  const std::uint32_t piece =
+      options.tso == Options::Tso::off ? std::max<std::uint32_t>(info(s).segment_size, 1) : piece_size(s, info(s));
+  if (options.tso != Options::Tso::off) {
+    if (left % piece) return piece - left % piece;
+    return queued < limit && left < low ? piece : 0;
+  }
+  const std::uint32_t room = limit > queued ? limit - queued : 0;
+  if (low == UINT32_MAX) return room;
+  return left < low ? std::min(room, (low - left + piece - 1) / piece * piece) : 0;
 }
 
 bool Shim::writable(const Socket& s) const {
-  const auto limit = static_cast<std::uint64_t>(s.options.sndbuf);
-  return !s.open || std::uint64_t{info(s).send_queue} * 3 <= limit * 2;
+  if (!s.open) return true;
+  const std::uint64_t limit = static_cast<std::uint64_t>(s.options.sndbuf), low = s.options.unsent_low;
+  return std::uint64_t{send_queue(s)} * 3 <= limit * 2 && (low == 0 || std::uint64_t{unsent(s)} * 2 < low);
+}
+
+void Shim::queue(Socket& s, Chain bytes) {
+  if (s.pieces.empty() && !(s.ended && unsent(s))) stack->send(s.id, std::move(bytes));
+  else if (s.pieces.empty() || s.ended) s.pieces.push_back(std::move(bytes));
+  else s.pieces.back().append(std::move(bytes));
+  s.ended = false;
+}
+
+bool Shim::feed(Socket& s) {
+  if (s.pieces.empty() || !s.open || unsent(s) > waiting(s)) return false;
+  stack->send(s.id, std::move(s.pieces.front()));
+  s.pieces.pop_front();
+  return true;
+}
+
+void Shim::feed_all(Socket& s) {
+  for (Chain& piece : s.pieces)
+    if (s.open) stack->send(s.id, std::move(piece));
+  s.pieces.clear();
+}
+
+// As tcp_sndbuf_expand of Linux, for those who waited for room: twice the window, in its memory for a segment.
+void Shim::grow_sndbuf(Socket& s) {
+  if (s.options.sndbuf_fixed || !s.open || s.connecting || options.tso == Options::Tso::off) return;
+  const tcp::Info i = info(s);
+  if (i.segments_out >= i.cwnd_segments) return;
+  const std::uint32_t memory = std::bit_ceil(i.segment_size + 640u) + 256;
+  const std::uint64_t wanted = std::uint64_t{2} * std::max(i.cwnd_segments, 10u) * memory;
+  s.options.sndbuf = static_cast<int>(std::clamp<std::uint64_t>(wanted, static_cast<std::uint64_t>(s.options.sndbuf), 4u << 20));
 }
 
 namespace {
@@ -60,8 +130,8 @@ ssize_t Shim::send(Call& call, Socket& s, const iovec* from, std::size_t count, 
   while (s.open && s.connecting)
     if (const int why = s.error ? EPIPE : call.sleep(deadline)) return stop(why == ETIMEDOUT ? EAGAIN : why);
   if (!s.open) return stop(EPIPE);
-  if (s.more != static_cast<bool>(flags & MSG_MORE)) {
-    s.more = !s.more;
+  if (s.more || flags & MSG_MORE) {
+    s.more = s.held = flags & MSG_MORE;
     apply_options(s);
   }
   while (true) {
@@ -71,6 +141,10 @@ ssize_t Shim::send(Call& call, Socket& s, const iovec* from, std::size_t count, 
     Chain bytes;
     for (std::uint32_t room = send_room(s); room > 0 && in.left() > 0;) {
       const ByteView piece = in.piece(room);
+      if (!piece.data()) {
+        if (!bytes.empty()) break;
+        return stop(EFAULT);
+      }
       if (!bytes.append_bytes(piece, buffers)) break;
       in.took(piece.size());
       room -= static_cast<std::uint32_t>(piece.size());
@@ -81,7 +155,8 @@ ssize_t Shim::send(Call& call, Socket& s, const iovec* from, std::size_t count, 
       continue;
     }
     done += bytes.size();
-    stack->send(s.id, std::move(bytes));
+    queue(s, std::move(bytes));
+    s.ended = flags & MSG_EOR && in.left() == 0;
     changed();
   }
   return done;
@@ -111,6 +186,7 @@ ssize_t tcp_shim_write(tcp_shim* shim, int fd, const void* from, size_t size) {
 }
 ssize_t tcp_shim_writev(tcp_shim* shim, int fd, const iovec* from, int count) {
   if (count < 0 || count > 1024) return fail(EINVAL);
+  if (!from && count) return fail(EFAULT);
   return send_pieces(shim, fd, from, static_cast<std::size_t>(count), 0);
 }
 ssize_t tcp_shim_send(tcp_shim* shim, int fd, const void* from, size_t size, int flags) {
@@ -120,7 +196,7 @@ ssize_t tcp_shim_sendto(tcp_shim* shim, int fd, const void* from, size_t size, i
   return send_one(shim, fd, from, size, flags);
 }
 ssize_t tcp_shim_sendmsg(tcp_shim* shim, int fd, const msghdr* message, int flags) {
-  if (!message) return fail(EFAULT);
+  if (!message || (!message->msg_iov && message->msg_iovlen)) return fail(EFAULT);
   if (message->msg_iovlen > 1024) return fail(EMSGSIZE);
   return send_pieces(shim, fd, message->msg_iov, message->msg_iovlen, flags);
 }

@@ -142,6 +142,7 @@ bool Shim::full(tcp::ListenerId id) const {
 // TCP is done with it: what can still be asked of it moves into the socket.
 void Shim::end(Socket& s, int error) {
   s.last = info(s);
+  s.pieces.clear();
   stack->receive(s.id, s.inbox);
   stack->release(s.id, now);
   s.open = s.connecting = false;
@@ -197,6 +198,7 @@ void Shim::pump() {
     const std::uint64_t before = packets_out;
     stack->output(wire, now);
     more = packets_out != before;
+    for (const auto& [serial, s] : sockets) more |= feed(*s);
     for (auto events = stack->take_events(); !events.empty(); events = stack->take_events()) {
       more = true;
       const std::vector<tcp::Event> copies(events.begin(), events.end());
@@ -214,11 +216,14 @@ void Shim::pump() {
 
 void Shim::changed() {
   pump();
-  for (const auto& [serial, s] : sockets)
-    if (s->no_space && writable(*s)) {
+  for (const auto& [serial, s] : sockets) {
+    if (!s->no_space) continue;
+    grow_sndbuf(*s);
+    if (writable(*s)) {
       s->no_space = false;
       ++s->activity;
     }
+  }
   dirty = true;
 }
 

@@ -41,6 +41,7 @@ struct Options {
   Nanos user_timeout{924'600'000'000}, fin_timeout{60'000'000'000}, time_wait{60'000'000'000};
   Nanos delayed_ack{40'000'000}, rto_min{200'000'000};
   int somaxconn = 4096;
+  enum class Tso : std::uint8_t { off, whole, cut } tso = Tso::off;
   unsigned buffers = 4096;
 };
 // False: an unknown key or a value that cannot be.
@@ -143,7 +144,14 @@ class Shim {
   // ---- send.cc, receive.cc
   ssize_t send(Call& call, Socket& s, const iovec* from, std::size_t count, int flags);
   ssize_t receive(Call& call, Socket& s, const iovec* to, std::size_t count, int flags);
-  std::uint32_t send_room(const Socket& s) const;  // bytes
+  std::uint32_t send_room(const Socket& s) const;  // bytes that a write may add before it pushes
+  std::uint32_t waiting(const Socket& s) const;    // bytes behind a MSG_EOR that the stack does not have
+  std::uint32_t unsent(const Socket& s) const;     // bytes, with those
+  std::uint32_t send_queue(const Socket& s) const;
+  void queue(Socket& s, Chain bytes);
+  bool feed(Socket& s);          // the next piece, when the one before has left
+  void feed_all(Socket& s);      // all of them: their borders are lost
+  void grow_sndbuf(Socket& s);   // with the congestion window, where nobody said a size
   bool writable(const Socket& s) const;            // as poll sees it: a third of the room is free
 
   // ---- watch.cc
@@ -154,7 +162,7 @@ class Shim {
   int inject(const std::uint8_t* packet, std::size_t size);
   void input(const Bytes& packet);
   void input_icmp(Packet frame);
-  void count(const Bytes& packet, bool out);
+  void count(const Bytes& packet, bool out, std::size_t piece = 0);  // piece: payload of each frame of a large one
   void clock(Socket& s) const;  // what holds its data back now
 
   Options options;

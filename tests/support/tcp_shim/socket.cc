@@ -42,10 +42,12 @@ bool Shim::conflicts(const Socket& s, const Endpoint& wanted) const {
 
 // A port of the range that nobody has. False: none is left.
 bool Shim::autobind(Socket& s) {
-  const std::uint32_t range = options.port_high - options.port_low + 1u;
+  const std::uint16_t low = s.options.port_low ? s.options.port_low : options.port_low;
+  const std::uint16_t high = s.options.port_high ? s.options.port_high : options.port_high;
+  const std::uint32_t range = high - low + 1u;
   if (!s.address_set) s.local.address = s.domain == AF_INET ? IpAddress::from_v4(0) : IpAddress{};
   for (std::uint32_t n = 0; n < range; ++n) {
-    const auto port = static_cast<std::uint16_t>(options.port_low + (options.seed + port_cursor++) % range);
+    const auto port = static_cast<std::uint16_t>(low + (options.seed + port_cursor++) % range);
     const bool taken = std::ranges::any_of(
         sockets, [&](const auto& entry) { return entry.second->bound && entry.second->local.port == port; });
     if (taken) continue;
@@ -99,11 +101,13 @@ void Shim::stop_listening(Socket& s) {
 
 void Shim::forget(Socket& s) {
   s.inbox.clear();
+  s.pieces.clear();
   sockets.erase(s.serial);
 }
 
 void Shim::close(Call& call, SocketPtr s) {
   s->closed = true;
+  feed_all(*s);
   if (s->listening) stop_listening(*s);
   const bool lingers = s->options.lingers.l_onoff;
   if (s->open && (readable(*s) > 0 || (lingers && s->options.lingers.l_linger == 0))) {
@@ -228,7 +232,10 @@ int tcp_shim_shutdown(tcp_shim* shim, int fd, int how) {
   const bool closed = !s->open;
   s->shut_read |= reads;
   s->shut_write |= writes;
-  if (s->open && writes) t.stack->shutdown(s->id, t.now);
+  if (s->open && writes) {
+    t.feed_all(*s);
+    t.stack->shutdown(s->id, t.now);
+  }
   ++s->activity;
   t.changed();
   return closed ? fail(ENOTCONN) : 0;

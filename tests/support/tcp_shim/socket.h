@@ -27,10 +27,11 @@ struct SocketOptions {
   int rcvbuf = 0, sndbuf = 0, rcvlowat = 1;
   linger lingers{};
   bool reuse_address = false, reuse_port = false, keepalive = false, v6_only = false;
-  bool no_delay = false, cork = false, rcvbuf_fixed = false;
+  bool no_delay = false, cork = false, rcvbuf_fixed = false, sndbuf_fixed = false, tell_inq = false;
   int quick_ack = -1;  // -1: not said
   int max_segment = 0, keep_idle = 7200, keep_interval = 75, keep_count = 9;
-  unsigned user_timeout_ms = 0;
+  unsigned user_timeout_ms = 0, unsent_low = 0;  // unsent_low: TCP_NOTSENT_LOWAT
+  std::uint16_t port_low = 0, port_high = 0;     // IP_LOCAL_PORT_RANGE
   int syn_count = 0, linger2 = 0;
   timeval receive_timeout{}, send_timeout{};
   std::map<std::pair<int, int>, int> kept;  // (level, name): told again, without effect
@@ -76,7 +77,12 @@ struct Socket final : File {
   tcp::State state_at_end = tcp::State::closed;
   Traffic traffic;
   std::uint64_t activity = 1;  // wake-ups so far: what edge-triggered epoll counts
-  bool more = false;           // the last send said MSG_MORE
+  bool more = false;           // the last send said MSG_MORE; held: nothing was heard since, so small segments wait
+  bool held = false;
+  // Behind a MSG_EOR, each piece to the stack when all before it has left; ended: what comes next begins a piece.
+  std::deque<Chain> pieces;
+  bool ended = false;
+  std::uint32_t window_max = 0;  // that the peer ever offered
   bool no_space = false;       // somebody was told that there is no room to send
   SocketOptions options;
 };

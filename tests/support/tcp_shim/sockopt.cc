@@ -14,6 +14,7 @@ namespace sluice::shim {
 namespace {
 
 constexpr int buffer_max = 8 << 20;  // rmem_max and wmem_max
+constexpr int ip_local_port_range = 51;  // of linux/in.h, which does not go with netinet/in.h
 constexpr int rcvbuf_min = 2304, sndbuf_min = 4608;
 
 // Twice what was asked for, as the kernel keeps it for its own overhead.
@@ -24,7 +25,7 @@ bool kept(int level, int name) {
   if (level == SOL_SOCKET)
     return name == SO_OOBINLINE || name == SO_PRIORITY || name == SO_MARK || name == SO_BROADCAST ||
            name == SO_DONTROUTE;
-  if (level == IPPROTO_TCP) return name == TCP_WINDOW_CLAMP || name == TCP_NOTSENT_LOWAT || name == TCP_DEFER_ACCEPT;
+  if (level == IPPROTO_TCP) return name == TCP_WINDOW_CLAMP || name == TCP_DEFER_ACCEPT;
   return level == IPPROTO_IP || level == IPPROTO_IPV6;
 }
 
@@ -40,7 +41,10 @@ int set_socket(Socket& s, int name, int value) {
       o.rcvbuf_fixed = true;
       return 0;
     case SO_SNDBUF:
-    case SO_SNDBUFFORCE: o.sndbuf = doubled(value, sndbuf_min); return 0;
+    case SO_SNDBUFFORCE:
+      o.sndbuf = doubled(value, sndbuf_min);
+      o.sndbuf_fixed = true;
+      return 0;
     case SO_RCVLOWAT: o.rcvlowat = value < 0 ? INT_MAX : std::max(value, 1); return 0;
     case SO_ERROR:
     case SO_TYPE:
@@ -69,12 +73,27 @@ int set_tcp(Socket& s, int name, int value) {
     case TCP_KEEPCNT: return set_within(o.keep_count, value, 1, 127);
     case TCP_SYNCNT: return set_within(o.syn_count, value, 1, 127);
     case TCP_LINGER2: o.linger2 = value; return 0;
+    case TCP_NOTSENT_LOWAT: o.unsent_low = static_cast<unsigned>(value); return 0;
+    case TCP_INQ:
+      if (value != 0 && value != 1) return EINVAL;
+      o.tell_inq = value;
+      return 0;
     case TCP_USER_TIMEOUT:
       if (value < 0) return EINVAL;
       o.user_timeout_ms = static_cast<unsigned>(value);
       return 0;
     default: return ENOPROTOOPT;
   }
+}
+
+// The upper bound in the upper half, as in linux/in.h; 0: the system's.
+int set_port_range(Socket& s, std::uint32_t value) {
+  const auto low = static_cast<std::uint16_t>(value), high = static_cast<std::uint16_t>(value >> 16);
+  if (low && high && low > high) return EINVAL;
+  s.options.port_low = low;
+  s.options.port_high = high;
+  s.options.kept[{IPPROTO_IP, ip_local_port_range}] = static_cast<int>(value);
+  return 0;
 }
 
 int set_option(Socket& s, int level, int name, const void* value, socklen_t size) {
@@ -95,9 +114,15 @@ int set_option(Socket& s, int level, int name, const void* value, socklen_t size
     return std::string_view{static_cast<const char*>(value), strnlen(static_cast<const char*>(value), size)} == "cubic"
                ? 0
                : ENOENT;
-  int number;
-  if (size < sizeof number) return EINVAL;
-  std::memcpy(&number, value, sizeof number);
+  int number = 0;
+  if (level == IPPROTO_IP && size > 0 && size < sizeof number) {  // Linux takes a char there
+    number = *static_cast<const std::uint8_t*>(value);
+  } else if (size < sizeof number) {
+    return EINVAL;
+  } else {
+    std::memcpy(&number, value, sizeof number);
+  }
+  if (level == IPPROTO_IP && name == ip_local_port_range) return set_port_range(s, static_cast<std::uint32_t>(number));
   if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY) {
     if (s.domain != AF_INET6) return ENOPROTOOPT;
     if (s.bound) return EINVAL;
@@ -135,6 +160,8 @@ int get_tcp(const Shim& t, const Socket& s, int name, int& out) {
       out = o.linger2 < 0 ? -1 : o.linger2 ? o.linger2 : static_cast<int>(t.options.fin_timeout.millis() / 1000);
       return 0;
     case TCP_USER_TIMEOUT: out = static_cast<int>(o.user_timeout_ms); return 0;
+    case TCP_NOTSENT_LOWAT: out = static_cast<int>(o.unsent_low); return 0;
+    case TCP_INQ: out = o.tell_inq; return 0;
     default: return ENOPROTOOPT;
   }
 }
@@ -202,7 +229,8 @@ void Shim::apply_options(Socket& s) {
   to.keepalive_interval = Nanos{1'000'000'000} * o.keep_interval;
   if (o.user_timeout_ms) to.user_timeout = Nanos{1'000'000} * std::min(o.user_timeout_ms, 60'000'000u);
   to.nagle = !o.no_delay;
-  to.cork = o.cork || s.more;
+  to.cork = o.cork || s.held;
+  to.more = s.more && !o.cork;
   if (o.quick_ack == 1) to.delayed_ack = {};
   if (s.open) stack->use(s.id, s.settings(), now);
 }

@@ -76,8 +76,6 @@ void from_stack(Shim& t, const tcp::Info& info, ::tcp_info& out) {
   const bool fin = info.state == tcp::State::fin_wait_2 || info.state == tcp::State::time_wait;
   out.tcpi_bytes_acked = info.bytes_acknowledged + (synchronized && !info.passive) + fin;
   out.tcpi_bytes_received = info.bytes_received;
-  const std::uint64_t queued = info.bytes_acknowledged + info.send_queue;
-  out.tcpi_notsent_bytes = static_cast<std::uint32_t>(queued - std::min(info.bytes_sent, queued));
   out.tcpi_total_retrans = info.retransmits;
 }
 
@@ -108,6 +106,7 @@ int put_tcp_info(Shim& t, const Socket& s, void* value, socklen_t* size) {
   } else if (info.mss) {
     from_stack(t, info, out);
   }
+  if (s.open && !s.connecting) out.tcpi_notsent_bytes = t.unsent(s);
   out.tcpi_segs_out = traffic.segments_out;
   out.tcpi_segs_in = traffic.segments_in;
   out.tcpi_data_segs_out = traffic.data_segments_out;

@@ -69,10 +69,34 @@ Packet frame_of(const Bytes& packet, Buffers& buffers) {
   return head;
 }
 
+void put16(std::uint8_t* at, std::size_t value) {
+  at[0] = static_cast<std::uint8_t>(value >> 8);
+  at[1] = static_cast<std::uint8_t>(value);
+}
+
+// One frame of a large segment, as a port that cuts makes it: FIN and PSH are the last's, CWR is the first's.
+Bytes frame_at(const Bytes& whole, std::size_t ip_size, std::size_t header, std::size_t at, std::size_t size) {
+  Bytes out(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(header));
+  out.insert(out.end(), whole.begin() + static_cast<std::ptrdiff_t>(at),
+             whole.begin() + static_cast<std::ptrdiff_t>(at + size));
+  const bool v4 = whole[0] >> 4 == 4;
+  put16(&out[v4 ? 2 : 4], v4 ? out.size() : out.size() - ip_size);
+  std::uint8_t* tcp = &out[ip_size];
+  std::uint32_t seq = 0;
+  for (int i = 4; i < 8; ++i) seq = seq << 8 | tcp[i];
+  seq += static_cast<std::uint32_t>(at - header);
+  put16(tcp + 4, seq >> 16);
+  put16(tcp + 6, seq & 0xffff);
+  constexpr int fin = 1, psh = 8, cwr = 128;
+  if (at + size < whole.size()) tcp[13] &= static_cast<std::uint8_t>(~(fin | psh));
+  if (at > header) tcp[13] &= static_cast<std::uint8_t>(~cwr);
+  return out;
+}
+
 }  // namespace
 
 tcp::Path Wire::path(const IpAddress&, const IpAddress& remote, tcp::PathCache&) {
-  return {shim_.path_to(remote), false, true};
+  return {shim_.path_to(remote), shim_.options.tso != Options::Tso::off, true};
 }
 
 std::uint16_t Shim::path_to(const IpAddress& remote) const {
@@ -80,32 +104,42 @@ std::uint16_t Shim::path_to(const IpAddress& remote) const {
 }
 
 void Wire::send(Packet packet, const IpAddress&, const IpAddress& remote, tcp::PathCache&, Nanos now) {
-  Bytes bytes;
+  Bytes whole;
   for (const rte_mbuf* m = packet.get(); m; m = m->next) {
     const auto* at = rte_pktmbuf_mtod(m, const std::uint8_t*);
-    bytes.insert(bytes.end(), at, at + m->data_len);
+    whole.insert(whole.end(), at, at + m->data_len);
   }
-  test::fill_checksums(bytes);
+  const bool large = packet.get()->ol_flags & RTE_MBUF_F_TX_TCP_SEG;
+  const std::size_t size = large ? packet.get()->tso_segsz : whole.size();
   ++shim_.packets_out;
-  shim_.count(bytes, true);
-  if (loopback(remote) || shim_.ours(remote)) return shim_.looping.push_back(std::move(bytes));
-  shim_.sent.push_back({std::move(bytes), now});
+  shim_.count(whole, true, large ? size : 0);
+  const auto leave = [&](Bytes bytes) {
+    test::fill_checksums(bytes);
+    if (loopback(remote) || shim_.ours(remote)) return shim_.looping.push_back(std::move(bytes));
+    shim_.sent.push_back({std::move(bytes), now});
+  };
+  if (!large || shim_.options.tso == Options::Tso::whole) return leave(std::move(whole));
+  const std::size_t header = packet.get()->l3_len + packet.get()->l4_len;
+  for (std::size_t at = header; at < whole.size(); at += size)
+    leave(frame_at(whole, packet.get()->l3_len, header, at, std::min(size, whole.size() - at)));
 }
 
-void Shim::count(const Bytes& packet, bool out) {
+void Shim::count(const Bytes& packet, bool out, std::size_t piece) {
   Tuple t;
   if (!read_tuple(packet, t)) return;
+  const auto segments = static_cast<std::uint32_t>(piece ? (t.payload + piece - 1) / piece : 1);
   if (!out) payload_in = t.payload;
   const Endpoint &local = out ? t.source : t.destination, &remote = out ? t.destination : t.source;
   for (const auto& [serial, s] : sockets) {
     if (!s->open || s->local != local || s->remote != remote) continue;
     Traffic& traffic = s->traffic;
     if (out) {
-      ++traffic.segments_out;
-      traffic.data_segments_out += t.payload > 0;
+      traffic.segments_out += segments;
+      traffic.data_segments_out += t.payload ? segments : 0;
       traffic.data_bytes_out += t.payload;
       if (t.payload) traffic.data_sent = now;
     } else {
+      if (std::exchange(s->held, false)) apply_options(*s);  // what MSG_MORE held goes with the next ACK, as in Linux
       ++traffic.segments_in;
       traffic.data_segments_in += t.payload > 0;
       if (t.payload) traffic.data_received = now;
@@ -122,6 +156,7 @@ void Shim::clock(Socket& s) const {
   using Holds = Traffic::Holds;
   const tcp::Info i = info(s);
   const tcp::SendProgress progress = stack->progress(s.id);
+  s.window_max = std::max(s.window_max, i.peer_window);
   const auto unsent = static_cast<std::uint32_t>(progress.queued - progress.transmitted);
   const auto flight = static_cast<std::uint32_t>(progress.transmitted - progress.acknowledged);
   const bool shut = unsent && i.peer_window < flight + std::min<std::uint32_t>(unsent, i.segment_size);

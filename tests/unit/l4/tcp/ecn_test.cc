@@ -19,6 +19,11 @@ struct EcnTest : ScriptTest {
     events();
     EXPECT_EQ(info().ecn, granted);
   }
+  void SetUp() override {
+    Config c;
+    c.quick_acks = 16;
+    start(c);
+  }
 };
 
 TEST_F(EcnTest, IsGrantedToWhoAsksInFull) {  // 6.1.1

@@ -315,6 +315,9 @@ TEST_F(RecoveryTest, TheRateIsWhatARoundTripDelivers) {  // draft-cheng-iccrg-de
 }
 
 TEST_F(RecoveryTest, TheFirstAcksAreQuick) {  // Linux: sixteen at most, until the application answers
+  Config c;
+  c.quick_acks = 16;
+  start(c);
   open();
   for (std::uint32_t n = 0; n < 3; ++n) {
     send({.flags = ACK, .seq = 101 + n * 100, .ack = iss + 1, .payload = std::string(100, 'a')});
