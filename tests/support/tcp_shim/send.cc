@@ -83,7 +83,8 @@ void Shim::grow_sndbuf(Socket& s) {
   if (i.segments_out >= i.cwnd_segments) return;
   const std::uint32_t memory = std::bit_ceil(i.segment_size + 640u) + 256;
   const std::uint64_t wanted = std::uint64_t{2} * std::max(i.cwnd_segments, 10u) * memory;
-  s.options.sndbuf = static_cast<int>(std::clamp<std::uint64_t>(wanted, static_cast<std::uint64_t>(s.options.sndbuf), 4u << 20));
+  s.options.sndbuf =
+      static_cast<int>(std::clamp<std::uint64_t>(wanted, static_cast<std::uint64_t>(s.options.sndbuf), 4u << 20));
 }
 
 namespace {

@@ -149,10 +149,10 @@ class Shim {
   std::uint32_t unsent(const Socket& s) const;     // bytes, with those
   std::uint32_t send_queue(const Socket& s) const;
   void queue(Socket& s, Chain bytes);
-  bool feed(Socket& s);          // the next piece, when the one before has left
-  void feed_all(Socket& s);      // all of them: their borders are lost
-  void grow_sndbuf(Socket& s);   // with the congestion window, where nobody said a size
-  bool writable(const Socket& s) const;            // as poll sees it: a third of the room is free
+  bool feed(Socket& s);                  // the next piece, when the one before has left
+  void feed_all(Socket& s);              // all of them: their borders are lost
+  void grow_sndbuf(Socket& s);           // with the congestion window, where nobody said a size
+  bool writable(const Socket& s) const;  // as poll sees it: a third of the room is free
 
   // ---- watch.cc
   std::uint32_t events_of(Socket& s) const;  // EPOLL bits, as tcp_poll of Linux tells them
@@ -163,7 +163,7 @@ class Shim {
   void input(const Bytes& packet);
   void input_icmp(Packet frame);
   void count(const Bytes& packet, bool out, std::size_t piece = 0);  // piece: payload of each frame of a large one
-  void clock(Socket& s) const;  // what holds its data back now
+  void clock(Socket& s) const;                                       // what holds its data back now
 
   Options options;
   mutable std::mutex mutex;

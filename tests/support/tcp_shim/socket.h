@@ -83,7 +83,7 @@ struct Socket final : File {
   std::deque<Chain> pieces;
   bool ended = false;
   std::uint32_t window_max = 0;  // that the peer ever offered
-  bool no_space = false;       // somebody was told that there is no room to send
+  bool no_space = false;         // somebody was told that there is no room to send
   SocketOptions options;
 };
 

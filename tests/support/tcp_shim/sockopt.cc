@@ -13,7 +13,7 @@ namespace sluice::shim {
 
 namespace {
 
-constexpr int buffer_max = 8 << 20;  // rmem_max and wmem_max
+constexpr int buffer_max = 8 << 20;      // rmem_max and wmem_max
 constexpr int ip_local_port_range = 51;  // of linux/in.h, which does not go with netinet/in.h
 constexpr int rcvbuf_min = 2304, sndbuf_min = 4608;
 

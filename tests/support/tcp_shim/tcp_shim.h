@@ -76,6 +76,8 @@ typedef struct tcp_shim tcp_shim;
 //   delayed_ack_ms=N         1 to 500.  40
 //   rto_min_ms=N             200
 //   nodelay=0|1              TCP_NODELAY of a new socket.  0
+//   tso=0|1|2                segments of up to 64 kB are built, as a Linux with TSO builds them: no (Linux's
+//                            gso_max_segs 1), and leave whole, and leave cut into frames.  0
 //   somaxconn=N              the bound of listen's backlog.  4096
 //   buffers=N                packet buffers of the endpoint.  4096
 tcp_shim* tcp_shim_new(const char* options);
@@ -106,7 +108,7 @@ int tcp_shim_shutdown(tcp_shim* shim, int fd, int how);
 int tcp_shim_close(tcp_shim* shim, int fd);
 
 // Flags: MSG_PEEK, MSG_DONTWAIT, MSG_WAITALL, MSG_TRUNC (counts and drops). MSG_OOB is EINVAL: urgent bytes pass in
-// line. recvmsg gives no control messages.
+// line. recvmsg gives TCP_CM_INQ where TCP_INQ asked for it, and no other control message.
 ssize_t tcp_shim_read(tcp_shim* shim, int fd, void* to, size_t size);
 ssize_t tcp_shim_readv(tcp_shim* shim, int fd, const struct iovec* to, int count);
 ssize_t tcp_shim_recv(tcp_shim* shim, int fd, void* to, size_t size, int flags);
@@ -114,7 +116,8 @@ ssize_t tcp_shim_recvfrom(tcp_shim* shim, int fd, void* to, size_t size, int fla
                           socklen_t* from_size);
 ssize_t tcp_shim_recvmsg(tcp_shim* shim, int fd, struct msghdr* message, int flags);
 
-// Flags: MSG_DONTWAIT, MSG_NOSIGNAL, MSG_MORE, MSG_EOR. MSG_OOB is EOPNOTSUPP. An address is ignored, as by Linux;
+// Flags: MSG_DONTWAIT, MSG_NOSIGNAL, MSG_MORE, MSG_EOR (what comes behind it begins a segment of its own, unless the
+// socket is closed or shut down before that has left). MSG_OOB is EOPNOTSUPP. An address is ignored, as by Linux;
 // control messages too.
 ssize_t tcp_shim_write(tcp_shim* shim, int fd, const void* from, size_t size);
 ssize_t tcp_shim_writev(tcp_shim* shim, int fd, const struct iovec* from, int count);
@@ -133,8 +136,8 @@ int tcp_shim_ioctl(tcp_shim* shim, int fd, unsigned long request, ...);
 //   SO_OOBINLINE, SO_PRIORITY, SO_MARK, SO_BROADCAST, SO_DONTROUTE (kept and told, without effect: the last five).
 // IPPROTO_TCP: TCP_NODELAY, TCP_MAXSEG, TCP_CORK, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_USER_TIMEOUT,
 //   TCP_SYNCNT, TCP_LINGER2, TCP_QUICKACK, TCP_INFO, TCP_CONGESTION ("cubic" and nothing else), TCP_WINDOW_CLAMP,
-//   TCP_NOTSENT_LOWAT, TCP_DEFER_ACCEPT (the last three kept and told, without effect).
-// IPPROTO_IPV6: IPV6_V6ONLY. Levels IPPROTO_IP and IPPROTO_IPV6 otherwise: whole numbers are kept and told.
+//   TCP_DEFER_ACCEPT (the last two kept and told, without effect), TCP_NOTSENT_LOWAT, TCP_INQ.
+// IPPROTO_IP: IP_LOCAL_PORT_RANGE. IPPROTO_IPV6: IPV6_V6ONLY. Other names of both levels: numbers are kept and told.
 // TCP_INFO fills Linux's struct tcp_info as far as the caller's buffer reaches; docs/tcp_shim.md lists the fields that
 // stay 0 because this stack has nothing of the kind.
 int tcp_shim_getsockopt(tcp_shim* shim, int fd, int level, int name, void* value, socklen_t* size);
@@ -214,8 +217,9 @@ struct tcp_shim_calls {
   int (*pipe)(void*, int[2]);  // ENOSYS, and so is splice
   int (*splice)(void*, int, int64_t*, int, int64_t*, size_t, unsigned);
 };
-// `flags` are tcp_shim_new's options; spin_us is 1 where they do not say otherwise, because the runner spins on the
-// clock for its last microseconds. receive_packet waits up to 600 s of the endpoint's time, then tells a size of 0.
+// `flags` are tcp_shim_new's options; where they do not say otherwise spin_us is 1, because the runner spins on the
+// clock for its last microseconds, and tso is 2: its scripts expect what a Linux with TSO sends, and it puts frames
+// together again itself. receive_packet waits up to 600 s of the endpoint's time, then tells a size of 0.
 // Ends the process with a message when the options are wrong: the runner takes no answer.
 void packetdrill_interface_init(const char* flags, struct tcp_shim_calls* calls);
 
