@@ -232,6 +232,7 @@ bool Exchanges::may_resend(const Exchange& x, const Connection& up) const {
 void Exchanges::upstream_failed(Exchange& x, Loss loss) {
   Connection* up = upstream_of(x);
   if (loss == Loss::cut) {  // not the endpoint's doing: a refusal for want of room
+    deps_.counters.add(Counter::http_upstream_cut);
     if (x.answered) return cut(x, ResponseFlag::LR);
     reply(x, 503, ResponseFlag::LR);
     return;

@@ -105,6 +105,7 @@
   X(tcp_window_probes, "segments", "Zero-window probes sent")                                                          \
   X(tcp_keepalive_probes, "segments", "Keepalive probes sent")                                                         \
   X(tcp_no_records, "events", "Sending waited because no transmit record was free")                                    \
+  X(tcp_no_transit, "segments", "A FIN out of order dropped, or a duplicate not told of: no transit was free")         \
   X(tcp_time_wait_recycled, "connections", "TIME-WAIT entries that ended early because the table was full")            \
   X(tcp_time_wait_reused, "connections", "TIME-WAIT entries that a new connection took over")                          \
   X(tcp_handshakes_evicted, "connections", "Half-open connections dropped because the SYN cache was full")             \
@@ -143,6 +144,7 @@
   X(http_refused_pool_full, "connections", "Connections or requests refused because a pool of the worker was full")    \
   X(http_connect_no_resource, "requests", "Requests for which no upstream connection could be opened here")            \
   X(http_upstream_failures, "requests", "Upstream connections that failed while a request was on them")                \
+  X(http_upstream_cut, "requests", "Requests ended because buffers were short and their connection was cut")           \
   X(http_stale_resends, "requests", "Requests sent again because their pooled connection had been closed")             \
   X(http_timeouts, "requests", "Requests ended by a deadline")                                                         \
   X(tls_handshake_timeouts, "connections", "Connections whose TLS handshake took too long")                            \

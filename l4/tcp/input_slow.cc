@@ -97,7 +97,8 @@ bool acceptable(const Tcb& t, const Segment& s) {
 
 void report_duplicate(Tcb& t, const Segment& s, Core& core) {
   if (s.size) quicken_acks(t, core.config.quick_acks);
-  if (!t.sack || s.length() == 0 || s.has(flag_syn) || !(s.seq < t.rcv_nxt) || !wake(t, core)) return;
+  if (!t.sack || s.length() == 0 || s.has(flag_syn) || !(s.seq < t.rcv_nxt)) return;
+  if (!wake(t, core)) return core.counters.add(Counter::tcp_no_transit);
   t.transit->dsack_begin = s.seq;  // RFC 2883 4; a FIN counts, as in Linux
   t.transit->dsack_end = earlier(s.end(), t.rcv_nxt);
   t.dsack_due = true;
@@ -181,9 +182,11 @@ Verdict text_and_fin(Tcb& t, const Segment& s, Packet packet, Core& core, Nanos 
   // Eighth: the FIN, when all before it is here.
   if (s.has(flag_fin) && !cut) {
     if (s.seq + s.size == t.rcv_nxt) return fin_arrived(t, core, now);
-    if (wake(t, core)) {  // otherwise the peer sends it again
+    if (wake(t, core)) {
       t.fin_seen = true;
       t.transit->fin_seq = s.seq + s.size;
+    } else {
+      core.counters.add(Counter::tcp_no_transit);  // the peer sends it again
     }
   }
   if (t.fin_seen && t.transit->fin_seq == t.rcv_nxt) return fin_arrived(t, core, now);

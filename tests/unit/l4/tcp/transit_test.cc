@@ -30,11 +30,11 @@ TEST(TransitsTest, LastInFirstOutAndNeverTheSameTwice) {
 
 struct TransitTest : ScriptTest {
   // A second connection, of another port, so that there is somebody to compete with.
-  ConnId establish_other() {
+  ConnId establish_other(const Bytes& options = {2, 4, 0x05, 0xb4}) {
     const ConnId first = id;
     peer->here.port = 1001;
     const std::uint32_t ours = iss;
-    establish();
+    establish(options);
     other_iss = iss;
     iss = ours;
     peer->here.port = 1000;
@@ -110,6 +110,7 @@ TEST_F(TransitTest, WhatIsOutOfOrderIsDroppedAndComesAgain) {
   send({.flags = ACK, .seq = 104, .ack = other_iss + 1, .payload = "def"});
   send({.flags = ACK | FIN, .seq = 107, .ack = other_iss + 1});
   EXPECT_EQ(counters.get(Counter::drop_tcp_out_of_order), 1u);
+  EXPECT_EQ(counters.get(Counter::tcp_no_transit), 1u) << "the FIN";
   EXPECT_EQ(stack->audit(), nullptr);
   send({.flags = ACK, .seq = 101, .ack = other_iss + 1, .payload = "abc"});
   send({.flags = ACK, .seq = 104, .ack = other_iss + 1, .payload = "def"});
@@ -118,6 +119,32 @@ TEST_F(TransitTest, WhatIsOutOfOrderIsDroppedAndComesAgain) {
   stack->receive(other, in);
   EXPECT_EQ(in.size(), 6u);
   EXPECT_TRUE(stack->at_end(other)) << "a FIN that comes in its turn needs none";
+  EXPECT_EQ(stack->audit(), nullptr);
+}
+
+// RFC 2883 lets a receiver say nothing of a duplicate; the ACK itself must come.
+TEST_F(TransitTest, ADuplicateIsAcknowledgedWithoutBeingReported) {
+  start({.transits = 1});
+  const Bytes sack{2, 4, 0x05, 0xb4, 4, 2, 1, 1};
+  establish(sack);
+  const ConnId other = establish_other(sack);
+  peer->here.port = 1001;
+  send({.flags = ACK, .seq = 101, .ack = other_iss + 1, .payload = "abc"});
+  while (next()) {}
+  peer->here.port = 1000;
+  give(10);
+  ASSERT_TRUE(next());
+  ASSERT_EQ(stack->transits_used(), 1u);
+  peer->here.port = 1001;
+  send({.flags = ACK, .seq = 101, .ack = other_iss + 1, .payload = "abc"});
+  EXPECT_EQ(counters.get(Counter::tcp_no_transit), 1u);
+  const auto got = next();
+  ASSERT_TRUE(got);
+  EXPECT_EQ(got->ack, 104u);
+  EXPECT_EQ(got->options.sack_count, 0u);
+  Chain in;
+  stack->receive(other, in);
+  EXPECT_EQ(in.size(), 3u);
   EXPECT_EQ(stack->audit(), nullptr);
 }
 
