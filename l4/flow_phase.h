@@ -1,8 +1,10 @@
 // flow_phase.h - what a flow's packets say about how long it lives. A pure function of what was seen and the next
 // packet. TCP by flags: SYN until the client answers the backend, then established; from a FIN either way on closing;
 // closed once both FINs are acknowledged, or by a RST. While one of them is not, data before it may still be on its
-// way again, however long its sender waits. Of sequence numbers only the ends of the FINs are looked at, so a forged
-// RST shortens a flow's idle timeout; it ends nothing by itself.
+// way again, however long its sender waits. A RST counts where it stands behind what its sender sent last (RFC 5961:
+// the receiver takes no other; what it answers otherwise brings the right one). Even that one may end nothing, of
+// sequence numbers only the low half is kept, or answer a forged ACK in SYN-RECEIVED: when anything else comes behind
+// it, the flow is where it was before, and whoever is really gone answers that by the next RST.
 #pragma once
 
 #include "dataplane/packet/wire/tcp.h"
@@ -21,7 +23,8 @@ enum Seen : std::uint8_t {
   seen_reset = 64
 };
 
-// The number behind a segment and the one that it acknowledges, their low halves: who acknowledges a FIN names its end.
+// The number behind a segment (behind its SYN or FIN) and the one that it acknowledges, their low halves: who
+// acknowledges a FIN names its end.
 struct TcpEdges {
   std::uint16_t end = 0, ack = 0;
 };
@@ -44,23 +47,35 @@ constexpr FlowPhase first_phase(Protocol protocol) {
 
 constexpr bool ends_both_ways(std::uint8_t seen) { return (seen & seen_client_fin) && (seen & seen_backend_fin); }
 
-// `fins`: where the FINs of client and backend end, of the flow. `edges` counts once one of them has been seen.
-constexpr FlowPhase next_phase(FlowPhase phase, std::uint8_t& seen, FinEnds& fins, Direction direction,
+// A keepalive probe stands one below what was sent last.
+constexpr bool stands_behind(std::uint16_t end, std::uint16_t last) {
+  return static_cast<std::uint16_t>(end - last) <= 1;
+}
+
+// `ends`: the flow's.
+constexpr FlowPhase next_phase(FlowPhase phase, std::uint8_t& seen, TcpEnds& ends, Direction direction,
                                std::uint8_t tcp_flags, TcpEdges edges) {
   if (direction == Direction::from_backend) seen |= seen_reply;
   if (phase == FlowPhase::udp || phase == FlowPhase::udp_one_way)
     return seen & seen_reply ? FlowPhase::udp : FlowPhase::udp_one_way;
-  if (tcp_flags & wire::Tcp::rst) seen |= seen_reset;
-  if (seen & seen_reset) return FlowPhase::tcp_closed;
   const bool by_client = direction == Direction::from_client;
-  if (tcp_flags & wire::Tcp::fin) {
-    seen |= by_client ? seen_client_fin : seen_backend_fin;
-    (by_client ? fins.client : fins.backend).set(edges.end);
+  SharedWord<std::uint16_t>& own = by_client ? ends.client : ends.backend;
+  const std::uint8_t own_fin = by_client ? seen_client_fin : seen_backend_fin;
+  if (tcp_flags & wire::Tcp::rst) {
+    if (phase != FlowPhase::tcp_syn && !stands_behind(edges.end, own.get())) return phase;
+    seen |= seen_reset;
+    return FlowPhase::tcp_closed;
   }
+  if (seen & seen_reset) {  // it ended nothing
+    seen &= static_cast<std::uint8_t>(~seen_reset);
+    phase = seen & seen_established ? FlowPhase::tcp_established : FlowPhase::tcp_syn;
+  }
+  if (tcp_flags & wire::Tcp::fin) seen |= own_fin;
+  if (!(seen & own_fin) || (tcp_flags & wire::Tcp::fin)) own.set(edges.end);
   if ((tcp_flags & wire::Tcp::ack) && (seen & (seen_client_fin | seen_backend_fin))) {
     const std::uint8_t fin = by_client ? seen_backend_fin : seen_client_fin;
     const std::uint8_t acked = by_client ? seen_backend_fin_acked : seen_client_fin_acked;
-    const bool names_it = (seen & fin) && edges.ack == (by_client ? fins.backend : fins.client).get();
+    const bool names_it = (seen & fin) && edges.ack == (by_client ? ends.backend : ends.client).get();
     seen = static_cast<std::uint8_t>(names_it ? seen | acked : seen & ~acked);
   }
   if ((seen & seen_client_fin_acked) && (seen & seen_backend_fin_acked)) return FlowPhase::tcp_closed;

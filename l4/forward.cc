@@ -24,7 +24,7 @@ TcpEdges tcp_edges(const Packet& packet) {
   const Meta& meta = packet.meta();
   if (meta.protocol != Protocol::tcp) return {};
   const auto& tcp = packet.at<wire::Tcp>(meta.l4_offset);
-  const std::uint32_t length = meta.payload_size + ((meta.tcp_flags & wire::Tcp::fin) ? 1u : 0u);
+  const std::uint32_t length = meta.payload_size + ((meta.tcp_flags & (wire::Tcp::syn | wire::Tcp::fin)) ? 1u : 0u);
   return {static_cast<std::uint16_t>(tcp.sequence.get() + length),
           static_cast<std::uint16_t>(tcp.acknowledgement.get())};
 }
@@ -128,11 +128,8 @@ void Forwarder::pass(Packet packet, Flow& flow, Direction direction, Turn& turn)
 void Forwarder::observe(Flow& flow, Direction direction, const Packet& packet, Turn& turn) {
   flow.last_ms.set(turn.now_ms);
   const std::uint8_t flags = packet.meta().tcp_flags;
-  TcpEdges edges;
-  if ((flags & wire::Tcp::fin) || (flow.seen & (seen_client_fin | seen_backend_fin))) [[unlikely]]
-    edges = tcp_edges(packet);
   const FlowPhase before = flow.phase.get(),
-                  after = next_phase(before, flow.seen, flow.ends.fins, direction, flags, edges);
+                  after = next_phase(before, flow.seen, flow.ends.tcp, direction, flags, tcp_edges(packet));
   if (before == after) [[likely]]
     return;
   flow.phase.set(after);

@@ -6,7 +6,8 @@
 // A TCP packet without a flow that is no SYN is answered by a reset. When the table is full, a flow that nobody has
 // answered yet gives way (evict_tries are looked at); else the packet is dropped and counted. Full-NAT cannot forward
 // without a flow, because replies need its port; the stateless Maglev choice (choose()) is for the modes whose replies
-// do not come back this way. TCP is followed by flags and the ends of its FINs (flow_phase.h).
+// do not come back this way. TCP is followed by flags and the ends of its segments
+// (flow_phase.h).
 //
 // Whether a packet fits the MTU of its way out is not asked here; nothing is fragmented.
 // Owner: the worker. Nothing is allocated after the constructor.

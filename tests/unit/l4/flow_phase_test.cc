@@ -13,9 +13,9 @@ constexpr std::uint8_t syn = wire::Tcp::syn, ack = wire::Tcp::ack, fin = wire::T
 struct Talk {
   FlowPhase phase = FlowPhase::tcp_syn;
   std::uint8_t seen = 0;
-  FinEnds fins;
+  TcpEnds ends;
   FlowPhase operator()(Direction direction, std::uint8_t flags, TcpEdges edges = {}) {
-    return phase = next_phase(phase, seen, fins, direction, flags, edges);
+    return phase = next_phase(phase, seen, ends, direction, flags, edges);
   }
 };
 
@@ -60,6 +60,48 @@ TEST(FlowPhase, AResetClosesFromAnyPhase) {
     Talk talk{phase};
     EXPECT_EQ(talk(backend, rst | ack), FlowPhase::tcp_closed);
   }
+}
+
+// RFC 9293 3.10.7.4: a wrong ACK in SYN-RECEIVED is answered by a RST and changes nothing. Its number is the ACK's, so
+// the client drops it, and the connection goes on.
+TEST(FlowPhase, AResetThatEndsNothing) {
+  Talk talk;
+  talk(client, syn);
+  talk(backend, syn | ack);
+  talk(client, ack);  // somebody forged it
+  EXPECT_EQ(talk(backend, rst), FlowPhase::tcp_closed);
+  EXPECT_EQ(talk(client, ack), FlowPhase::tcp_established);
+  EXPECT_EQ(talk(client, rst), FlowPhase::tcp_closed) << "forged as well";
+  EXPECT_EQ(talk(backend, ack), FlowPhase::tcp_established);
+  talk(client, fin | ack, {.end = 501, .ack = 900});
+  EXPECT_EQ(talk(backend, rst), FlowPhase::tcp_closed);
+  EXPECT_EQ(talk(backend, ack, {.end = 900, .ack = 501}), FlowPhase::tcp_fin) << "half closed, as before";
+  EXPECT_EQ(talk(backend, fin | ack, {.end = 1000, .ack = 501}), FlowPhase::tcp_fin);
+  EXPECT_EQ(talk(client, rst, {.end = 501}), FlowPhase::tcp_closed);
+  EXPECT_EQ(talk(client, ack, {.end = 501, .ack = 1000}), FlowPhase::tcp_closed) << "now by the FINs";
+
+  Talk attempt;
+  attempt(client, syn);
+  attempt(client, rst);
+  EXPECT_EQ(attempt(backend, syn | ack), FlowPhase::tcp_syn) << "its answer, which the client will reset";
+  EXPECT_EQ(attempt(client, rst), FlowPhase::tcp_closed);
+}
+
+// RFC 5961 3: the receiver of a RST takes the next number alone.
+TEST(FlowPhase, AResetOutsideTheSequenceIsNone) {
+  Talk talk{FlowPhase::tcp_established, seen_reply | seen_established};
+  talk(client, ack, {.end = 500, .ack = 900});
+  talk(backend, ack, {.end = 1'000, .ack = 500});
+  for (const std::uint16_t forged : {0, 499, 502, 1'000, 65'000})
+    EXPECT_EQ(talk(client, rst, {.end = forged}), FlowPhase::tcp_established) << forged;
+  EXPECT_EQ(talk(client, ack, {.end = 499, .ack = 1'000}), FlowPhase::tcp_established) << "a keepalive probe";
+  EXPECT_EQ(talk(client, rst, {.end = 500}), FlowPhase::tcp_closed);
+
+  Talk ended{FlowPhase::tcp_established, seen_reply | seen_established};
+  ended(backend, fin | ack, {.end = 1'001, .ack = 500});
+  ended(backend, ack, {.end = 900, .ack = 500});  // again, of what was lost before it
+  EXPECT_EQ(ended(backend, rst, {.end = 900}), FlowPhase::tcp_fin);
+  EXPECT_EQ(ended(backend, rst, {.end = 1'001}), FlowPhase::tcp_closed);
 }
 
 TEST(FlowPhase, OnlyAnAttemptThatWasResetNeverOpened) {

@@ -132,6 +132,19 @@ TEST_F(Forward, TimeoutsFollowThePhase) {
   EXPECT_EQ(stats_.service(1).flows_active.get(), 0u);
 }
 
+TEST_F(Forward, AResetThatEndsNothingLeavesTheFlow) {
+  send("ip4 10.0.0.1 > 192.0.2.10 | tcp 1 > 80 S");
+  send("ip4 10.1.0.5 > 192.0.2.1 | tcp 8080 > 30001 SA");
+  send("ip4 10.1.0.5 > 192.0.2.1 | tcp 8080 > 30001 R seq=131072");  // an answer to a forged ACK
+  now_ += 4_s;
+  send("ip4 10.0.0.1 > 192.0.2.10 | tcp 1 > 80 A");
+  now_ += 800_s;
+  EXPECT_NE(send("ip4 10.0.0.1 > 192.0.2.10 | tcp 1 > 80 A"), "no flow");
+  send("ip4 10.0.0.1 > 192.0.2.10 | tcp 1 > 80 R");
+  now_ += 6_s;
+  EXPECT_EQ(send("ip4 10.0.0.1 > 192.0.2.10 | tcp 1 > 80 A"), "no flow") << "nothing came behind it";
+}
+
 TEST_F(Forward, AClientMayUseItsPortAgainAfterTheEnd) {
   send("ip4 10.0.0.1 > 192.0.2.10 | tcp 1 > 80 S");
   send("ip4 10.1.0.5 > 192.0.2.1 | tcp 8080 > 30001 SA");
