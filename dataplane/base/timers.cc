@@ -5,6 +5,11 @@ namespace sluice {
 TimerWheel::TimerWheel(std::uint32_t capacity, Nanos tick, Nanos start)
     : entries_(std::make_unique<Entry[]>(capacity)), tick_(tick), start_(start), capacity_(capacity) {
   CHECK(tick.ns > 0);
+  // As many as may be awake at once among those that sleep; without one, an entry is moved itself.
+  const std::uint32_t count = std::clamp(capacity / 8, 1u, 65'536u);
+  CHECK(capacity < none - count);
+  spares_ = std::make_unique<Spare[]>(count);
+  for (std::uint32_t i = count; i > 0; --i) give_back(capacity + i - 1);
   for (auto& level : heads_) level.fill(none);
 }
 
@@ -29,9 +34,13 @@ bool TimerWheel::cascade(unsigned& budget) {
     while (heads_[level][slot] != none) {
       if (budget == 0) return false;
       --budget;
-      const std::uint32_t index = heads_[level][slot];
-      unlink(index);
-      if (entries_[index].deadline != Nanos::never()) place(index);
+      const std::uint32_t id = heads_[level][slot];
+      if (id < capacity_) {
+        place_again(id, take_out(id));
+      } else {  // a spare keeps to its time: its entry is far away
+        unlink(id);
+        link(id, std::max(std::uint64_t{node(id).tick}, floor_));
+      }
     }
   }
   return true;

@@ -84,6 +84,33 @@ TEST(TimerWheel, ABudgetSpreadsABurstOverCallsAndLosesNobody) {
   for (std::uint32_t i = 0; i < 1000; ++i) EXPECT_EQ(all[i], i);
 }
 
+// What wakes among many that sleep: their own places stay far off, spares stand in for them, and when those have run
+// out the places themselves are moved.
+TEST(TimerWheel, MoreWakeThanThereAreSparesAndAllFireInTime) {
+  constexpr std::uint32_t count = 4000;
+  TimerWheel wheel{count, 1_ms, 0_s};
+  for (int round = 0; round < 3; ++round) {
+    const Nanos begin = 1000_s * round;
+    fire(wheel, begin);
+    for (std::uint32_t i = 0; i < count; ++i) wheel.arm(i, begin + 120_s);
+    for (std::uint32_t i = 0; i < count; i += 2) wheel.arm(i, begin + 1_ms * (10 + i % 90));
+    for (std::uint32_t i = 0; i < count; i += 4) wheel.arm(i, begin + 1_ms * (5 + i % 90));  // earlier still
+    std::vector<unsigned> times(count);
+    for (int ms = 1; ms <= 200; ++ms)
+      for (const std::uint32_t i : fire(wheel, begin + 1_ms * ms)) {
+        EXPECT_EQ(ms, static_cast<int>((i % 4 ? 10 : 5) + i % 90)) << i;
+        ++times[i];
+        wheel.arm(i, begin + 130_s);  // and sleeps again
+      }
+    for (std::uint32_t i = 0; i < count; ++i) EXPECT_EQ(times[i], i % 2 ? 0u : 1u) << i;
+    EXPECT_EQ(wheel.armed_count(), count);
+    const auto rest = fire(wheel, begin + 120_s);
+    EXPECT_EQ(rest.size(), count / 2);
+    EXPECT_EQ(fire(wheel, begin + 130_s).size(), count / 2);
+    EXPECT_EQ(wheel.next(), Nanos::never());
+  }
+}
+
 // Against the obvious implementation: an array that is searched whole.
 TEST(TimerWheel, AgreesWithASearchedArrayOverRandomOperations) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
