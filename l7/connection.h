@@ -16,7 +16,7 @@ using ExchangeId = Handle<Exchange>;
 
 enum class Side : std::uint8_t { client, upstream };
 
-struct Connection {
+struct alignas(64) Connection {
   enum class State : std::uint8_t {
     connecting,   // upstream: TCP's handshake is under way
     handshaking,  // TLS's handshake is under way

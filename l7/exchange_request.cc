@@ -101,13 +101,18 @@ Exchange* Exchanges::begin(Connection& c) {
   x->log.client = deps_.tcp.remote(c.tcp);
   x->log.local = deps_.tcp.local(c.tcp);
   x->log.generation = policy_->generation;
-  connection_timers_.arm(connections_.index_of(&c), now_ + listeners_[c.object].timeouts.request_header);
   if (deps_.trace && deps_.trace->on()) [[unlikely]] {
     x->story = deps_.trace->match(x->log.client.address, x->log.client.port, x->log.local.address, x->log.local.port,
                                   Protocol::tcp);
     tell(*x, c.secure ? "tls" : "tcp", "bytes for listener from ", to_text(x->log.client).view());
   }
   return x;
+}
+
+// A head that does not come whole must come in time. One that does costs no timer.
+void Exchanges::await_head(Connection& c, Exchange& x) {
+  if (x.phase != Exchange::Phase::head) return;
+  connection_timers_.arm(connections_.index_of(&c), x.log.start + listeners_[c.object].timeouts.request_header);
 }
 
 // How much of the request's body may be taken now.
@@ -133,8 +138,9 @@ Exchanges::Step Exchanges::read_request(Connection& c, Exchange& x) {
           finish(x);
           return Step::next;
         }
+        await_head(c, x);
         return Step::wait;
-      case http::Event::Kind::starved: return again(c), Step::wait;
+      case http::Event::Kind::starved: return await_head(c, x), again(c), Step::wait;
       case http::Event::Kind::head: step = request_head(c, x); break;
       case http::Event::Kind::body:
         x.log.bytes_received += x.request.body.size();

@@ -48,11 +48,15 @@ void Exchanges::pump(const Policy& policy, Nanos now) {
   }
   looking_.clear();
   for (auto events = deps_.tcp.take_events(); !events.empty(); events = deps_.tcp.take_events()) {
-    // Connections that have slept are far away: all are fetched before the first is looked at.
-    for (const tcp::Event& event : events)
-      if (const Connection* c = connections_.find(ConnectionId::from_bits(event.user)))
-        for (std::size_t at = 0; at < sizeof(Connection); at += 64)
-          __builtin_prefetch(reinterpret_cast<const std::byte*>(c) + at, 1);
+    // Connections that have slept are far away: all are asked for before the first is looked at, with their timers.
+    for (const tcp::Event& event : events) {
+      const ConnectionId id = ConnectionId::from_bits(event.user);
+      const Connection* c = connections_.find(id);
+      if (!c) continue;
+      connection_timers_.prefetch(id.index);
+      for (std::size_t at = 0; at < sizeof(Connection); at += 64)
+        __builtin_prefetch(reinterpret_cast<const std::byte*>(c) + at, 1);
+    }
     for (const tcp::Event& event : events) on_event(event);
   }
   for (const tls::SessionId session : deps_.tls.take_finished_jobs(now)) look(sessions_[session.index]);

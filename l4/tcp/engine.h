@@ -37,8 +37,8 @@ void drop_out_of_order(Tcb& t, Core& core);
 // transit.cc: a connection that is at rest gets its own Transit, before anything in it is written. False: there is
 // none.
 bool wake(Tcb& t, Core& core);
-// Gives it back when nothing is on its way in either direction and nothing of the past matters.
-void rest(Tcb& t, Core& core);
+// Gives it back when nothing is on its way in either direction and nothing of the past matters. True: it did.
+bool rest(Tcb& t, Core& core);
 // expire.cc: deadlines that have passed.
 Verdict expire(Tcb& t, Core& core, Nanos now);
 // The timer behind data in flight: TLP's probe where there may be one, else the retransmission timeout, counted from

@@ -21,7 +21,7 @@ class KeyTable {
   explicit KeyTable(std::uint32_t capacity)
       : mask_(std::bit_ceil(capacity / 6 + 2) - 1), buckets_(new Bucket[mask_ + 1]) {}
 
-  void prefetch(std::uint64_t hash) const { __builtin_prefetch(&buckets_[first(hash)]); }
+  [[gnu::always_inline]] void prefetch(std::uint64_t hash) const { __builtin_prefetch(&buckets_[first(hash)]); }
 
   // A value that may have that hash, or `none`: to prefetch what it names.
   std::uint32_t candidate(std::uint64_t hash) const {

@@ -27,33 +27,15 @@ enum class Resend : std::uint8_t { none, lost, fresh };
 
 inline constexpr std::uint32_t first_receive_window = 65535;  // bytes, before anything is known of the path
 
+// In the order of who touches what, a line a paragraph: a segment that brings data reads and writes the first three, an
+// ACK the first two and the two behind the third. They are asked for before the segment is looked at (machine.cc).
 struct alignas(64) Tcb {
-  // Found by, and in which lists of the stack.
+  // Line 0, any segment: how it is found, what state it is in.
   Key key;
+  Transit* transit = nullptr;  // Core::resting while nothing is on its way: to be read, never written
   State state = State::closed;
   Mode mode = Mode::open;
   std::uint16_t events = 0;
-  std::uint32_t event_next = no_slot, output_next = no_slot;
-  std::uint64_t user = 0;
-
-  // Sequence spaces and windows: what every segment reads and writes.
-  Seq snd_una, snd_nxt;
-  std::uint32_t snd_wnd = 0, snd_wnd_max = 0;
-  Seq snd_wl1, snd_wl2;
-  Seq rcv_nxt, rcv_edge;  // rcv_edge: right edge of the window as advertised; never moves back
-  Seq last_ack_sent;
-  std::uint32_t ts_recent = 0, ts_recent_at = 0;  // at: seconds of our clock
-  std::uint32_t ts_offset = 0;
-  std::uint32_t unacked_bytes = 0;  // received since the last ACK that we sent
-  std::uint16_t mss = 536;          // the least of the peer's, the path's and the search's: without options
-  std::uint16_t rcv_mss = 536;      // largest segment that the peer sent
-  std::uint8_t snd_scale = 0, rcv_scale = 0;
-  std::uint8_t acks_due = 0;  // ACKs to send in the next output
-  std::uint8_t back_off = 0;
-  std::uint8_t unanswered = 0;  // retransmission timeouts since SND.UNA moved
-  Timer timer = Timer::none;
-  Resend resend = Resend::none;
-
   bool passive : 1 = false;
   bool timestamps : 1 = false;
   bool sack : 1 = false;
@@ -87,28 +69,50 @@ struct alignas(64) Tcb {
   bool reset_due : 1 = false;
   bool transparent : 1 = false;
   bool mtu_probe_out : 1 = false;
+  std::uint8_t snd_scale = 0, rcv_scale = 0;
+  std::uint8_t acks_due = 0;    // ACKs to send in the next output
+  std::uint8_t quick_acks = 0;  // ACKs that go at once
+  std::uint8_t keepalives = 0;  // unanswered
+  SettingsId settings = 0;      // index into Core::settings
 
-  SendQueue queue;
-  Transit* transit = nullptr;          // Core::resting while nothing is on its way: to be read, never written
+  // Line 1, any segment: sequence numbers, windows, what the wheel knows.
+  Seq snd_una, snd_nxt;
+  std::uint32_t snd_wnd = 0, snd_wnd_max = 0;
+  Seq snd_wl1, snd_wl2;
+  Seq rcv_nxt, rcv_edge;  // rcv_edge: right edge of the window as advertised; never moves back
+  Seq last_ack_sent;
+  std::uint32_t ts_recent = 0, ts_recent_at = 0;  // at: seconds of our clock
+  std::uint32_t ts_offset = 0;
+  Moment heard_at;                   // when the last acceptable segment came
+  Deadline idle_at;                  // handshake, keepalive, FIN-WAIT-2
+  Deadline armed_at;                 // what the wheel has
+  std::uint16_t rcv_mss = 536;       // largest segment that the peer sent
+  std::uint16_t segment_size = 536;  // payload of a full segment, as of the last output
+
+  // Line 2, data that comes.
   Chain received;                      // in order, not taken by l7
   std::uint32_t unconsumed_bytes = 0;  // in order, given to l7 or not, that l7 is not done with
   std::uint32_t unconsumed_buffers = 0;
-  // The window follows what l7 takes in a round trip (deliver.cc).
-  std::uint32_t rcv_window = first_receive_window;
-  std::uint32_t taken_mark = 0;  // bytes that l7 had taken, modulo 2^32, when this round trip began
-  Moment taken_at;
+  std::uint64_t bytes_received = 0;
+  std::uint32_t unacked_bytes = 0;     // received since the last ACK that we sent
+  std::uint32_t last_received_ms = 0;  // when data came last
+  Deadline ack_at;                     // delayed ACK
+  Deadline timer_at;                   // see `timer`
+  std::uint32_t event_next = no_slot;
+  Timer timer = Timer::none;
+  Resend resend = Resend::none;
+  std::uint8_t back_off = 0;
+  std::uint8_t unanswered = 0;  // retransmission timeouts since SND.UNA moved
 
-  // Deadlines.
-  Deadline timer_at;            // see `timer`
-  Deadline ack_at;              // delayed ACK
-  Deadline idle_at;             // handshake, keepalive, FIN-WAIT-2
-  Deadline pace_at;             // when `paced`
-  Deadline armed_at;            // what the wheel has
-  std::uint32_t next_send = 0;  // microseconds, not before, when pacing
-  Moment progress_at;           // when the peer last acknowledged something, or we had nothing to acknowledge
-  Moment heard_at;              // when the last acceptable segment came
+  // Line 3, data that goes, and its ACKs.
+  SendQueue queue;
+  std::uint64_t bytes_acknowledged = 0;
+  Moment progress_at;  // when the peer last acknowledged something, or we had nothing to acknowledge
+  Seq round_end;
+  std::uint32_t output_next = no_slot;
+  std::uint32_t last_sent_ms = 0;  // when data was sent last
 
-  Congestion congestion;
+  // Line 4: how fast it goes.
   Rtt rtt;
   union {
     Rate rate{};
@@ -116,27 +120,32 @@ struct alignas(64) Tcb {
       std::uint32_t unsent, unacknowledged;
     } dropped;
   };
-  Seq round_end;
-  std::uint32_t duplicates_told = 0;              // segments, by DSACK
-  std::uint32_t last_sent_ms = 0;                 // when data was sent last
-  std::uint32_t last_received_ms = 0;             // when data came last
-  std::uint16_t reordering = 3;                   // segments; the threshold of duplicates (RFC 5681, 8985)
-  std::uint16_t segment_size = 536;               // payload of a full segment, as of the last output
-  SettingsId settings = 0;                        // index into Core::settings
-  std::uint8_t rack_steps = 1, rack_persist = 0;  // of Rack, while there is no transit
-  std::uint8_t keepalives = 0;                    // unanswered
-  std::uint8_t quick_acks = 0;                    // ACKs that go at once
-  Unreachable unreachable = Unreachable::no;      // what ICMP said last
-  // Path MTU (path_mtu.cc).
+  std::uint16_t reordering = 3;  // segments; the threshold of duplicates (RFC 5681, 8985)
+  std::uint16_t mss = 536;       // the least of the peer's, the path's and the search's: without options
   std::uint16_t peer_mss = 536, pmtu_version = 0;
-  std::uint16_t search_mss = 0, search_high = 0;  // by the search: what passes, what does not (0: not known); 0: none
-  Deadline search_at;
 
-  std::uint64_t bytes_acknowledged = 0, bytes_received = 0;
-  std::uint32_t retransmits = 0, timeouts = 0;
-  ListenerId listener = ~ListenerId{0};
-  std::uint32_t created_ms = 0, challenge_ms = 0;
+  // Line 5 and the beginning of line 6: how much goes.
+  Congestion congestion;
+  std::uint32_t next_send = 0;  // microseconds, not before, when pacing
+  Deadline pace_at;             // when `paced`
+
+  // Line 6: what l7 and the port below want to know.
+  std::uint64_t user = 0;
   PathCache path;
+  ListenerId listener = ~ListenerId{0};
+  // The window follows what l7 takes in a round trip (deliver.cc).
+  std::uint32_t rcv_window = first_receive_window;
+  std::uint32_t taken_mark = 0;  // bytes that l7 had taken, modulo 2^32, when this round trip began
+  Moment taken_at;
+
+  // Rarely.
+  std::uint32_t retransmits = 0, timeouts = 0;
+  std::uint32_t duplicates_told = 0;  // segments, by DSACK
+  std::uint32_t created_ms = 0, challenge_ms = 0;
+  std::uint16_t search_mss = 0, search_high = 0;  // by the search: what passes, what does not (0: not known); 0: none
+  Deadline search_at;                             // path_mtu.cc
+  std::uint8_t rack_steps = 1, rack_persist = 0;  // of Rack, while there is no transit
+  Unreachable unreachable = Unreachable::no;      // what ICMP said last
 
   bool synchronized() const { return state >= State::established && state != State::time_wait; }
   bool can_send() const { return state == State::established || state == State::close_wait; }
@@ -159,6 +168,8 @@ struct alignas(64) Tcb {
   void acknowledge_now() { acks_due = std::max<std::uint8_t>(acks_due, 1); }
 };
 static_assert(sizeof(Tcb) <= 512, "an idle established connection costs no more TCP state than that");
+static_assert(offsetof(Tcb, snd_una) == 64 && offsetof(Tcb, received) == 128 && offsetof(Tcb, queue) == 192 &&
+              offsetof(Tcb, rtt) == 256 && offsetof(Tcb, congestion) == 320);
 
 }  // namespace sluice::tcp
 

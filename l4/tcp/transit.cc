@@ -25,14 +25,15 @@ bool wake(Tcb& t, Core& core) {
   return true;
 }
 
-void rest(Tcb& t, Core& core) {
-  if (t.transit == &core.resting || (t.state != State::closed && !at_rest(t))) return;
+bool rest(Tcb& t, Core& core) {
+  if (t.transit == &core.resting || (t.state != State::closed && !at_rest(t))) return false;
   Rack& rack = t.transit->rack;
   if (rack.dsack_seen) rack.widen(0);  // what the next delivery would have done
   t.rack_steps = rack.steps;
   t.rack_persist = rack.persist;
   core.transits.give(t.transit);
   t.transit = &core.resting;
+  return true;
 }
 
 }  // namespace sluice::tcp
