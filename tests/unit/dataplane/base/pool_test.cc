@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
 namespace sluice {
 namespace {
 
@@ -38,6 +40,38 @@ TEST(Pool, ZeroBitsNameNothing) {
   EXPECT_EQ(pool.find(Handle<Thing>::from_bits(0)), nullptr) << "of a slot that was never used";
   pool.free(pool.make(1));
   EXPECT_EQ(pool.find(Handle<Thing>::from_bits(0)), nullptr);
+}
+
+// The same of a type that has room for its generation.
+struct Marked {
+  std::uint32_t value = 0;
+  std::uint32_t pool_generation;
+};
+static_assert(HasGeneration<Marked> && !HasGeneration<Thing>);
+
+TEST(Pool, AGenerationInTheObjectOutlivesIt) {
+  Pool<Marked> pool{2};
+  EXPECT_EQ(pool.find(Handle<Marked>::from_bits(0)), nullptr);
+  EXPECT_FALSE(pool.live(0));
+  std::vector<Handle<Marked>> stale;
+  for (std::uint32_t i = 0; i < 5; ++i) {
+    Marked* object = pool.make(Marked{.value = i});
+    ASSERT_TRUE(object);
+    const auto handle = pool.handle(object);
+    EXPECT_EQ(handle.index, 0u) << "the last that was given back";
+    EXPECT_EQ(pool.find(handle)->value, i);
+    for (const auto& old : stale) EXPECT_EQ(pool.find(old), nullptr);
+    pool.free(object);
+    EXPECT_EQ(pool.find(handle), nullptr);
+    EXPECT_FALSE(pool.live(0));
+    stale.push_back(handle);
+  }
+  Marked* first = pool.make();
+  Marked* second = pool.make();
+  EXPECT_TRUE(first && second && !pool.make());
+  unsigned count = 0;
+  pool.each([&](Marked&) { ++count; });
+  EXPECT_EQ(count, 2u);
 }
 
 TEST(Pool, EmptyPoolIsAlwaysFull) {
