@@ -44,8 +44,8 @@ class TimerWheel {
     }
     place(id, entry, tick);
   }
-  // Asks for what arm() touches of an index. (Always inline: a function that does nothing
-  // but prefetch GCC takes for one without effect, and drops the call.)
+  // Asks for what arm() touches of an index. (Always inline: a function that does nothing but prefetch GCC takes for
+  // one without effect, and drops the call.)
   [[gnu::always_inline]] void prefetch(std::uint32_t index) const { __builtin_prefetch(&entries_[index], 1); }
   // Arms only if that makes the deadline earlier.
   void arm_earlier(std::uint32_t index, Nanos deadline) {
@@ -72,7 +72,13 @@ class TimerWheel {
       if (!cascade(budget)) return fired;
       const unsigned slot = current_ % slots;
       floor_ = current_ + 1;  // what f arms waits for the next tick at least
+      // Spares are warm and name entries that are not: these are asked for some nodes ahead. Where f moves a node the
+      // scout may go astray, and asks for what nobody needs.
+      std::uint32_t scout = heads_[0][slot];
+      unsigned lead = 0;
       while (heads_[0][slot] != none) {
+        for (; lead < asked_ahead && scout != none; ++lead, scout = node(scout).next) prefetch(index_of(scout));
+        if (lead) --lead;
         if (budget == 0) {
           floor_ = current_;
           return fired;
@@ -104,6 +110,7 @@ class TimerWheel {
   static constexpr std::uint32_t none = ~std::uint32_t{0};
   static constexpr std::uint16_t unlinked = 0xffff;
   static constexpr std::uint64_t nowhere = ~std::uint64_t{0};
+  static constexpr unsigned asked_ahead = 12;
 
   // A place in a list of the wheel. Ids: the entries' own, then the spares.
   struct Node {

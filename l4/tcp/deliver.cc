@@ -58,8 +58,8 @@ void deliver_in_order(Tcb& t, Chain data, Core& core, Nanos now) {
   // The first data, or the first after a pause: the sender may be in slow start, every ACK helps it (RFC 5681 4.2 lets
   // us, Linux does).
   if (const std::uint32_t pause = ms - t.last_received_ms;
-      t.last_received_ms == 0 || (pause > static_cast<std::uint32_t>(core.config.rto_min.millis()) &&
-                                  pause > static_cast<std::uint32_t>(t.rto(core.config).millis())))
+      core.config.quick_acks &&
+      (t.last_received_ms == 0 || pause > static_cast<std::uint32_t>(t.rto(core.config).millis())))
     add_quick_acks(t, core.config.quick_acks);
   t.last_received_ms = ms;
   const Nanos delay = core.settings[t.settings].delayed_ack;

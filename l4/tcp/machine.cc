@@ -11,10 +11,7 @@ namespace {
 constexpr unsigned packets_per_connection = 64;  // of one output(), so that none starves the others
 constexpr unsigned packets_per_output = 1024;
 constexpr std::size_t input_burst = 32;
-// Of a connection, by lines: what a segment touches, what its answer touches besides; and for which segment behind the
-// one at work the second are asked for.
-constexpr unsigned segment_lines = 3, answer_lines = 7;
-constexpr std::size_t answer_ahead = 4;
+constexpr std::size_t asked_ahead = 8;       // segments
 constexpr unsigned timers_per_turn = 4096;
 constexpr unsigned time_waits_per_turn = 1024;
 
@@ -37,12 +34,6 @@ bool read_key(const Packet& packet, std::uint16_t network, Key& key) {
   if (key.remote.is_multicast() || key.remote.is_unspecified() || key.local.is_multicast() || key.remote_port == 0)
     return false;
   return !(key.remote == key.local && key.remote_port == key.local_port);
-}
-
-// Always inline: a function that does nothing but prefetch GCC takes for one without effect, and drops the call.
-[[gnu::always_inline]] inline void prefetch_lines(const Tcb* t, unsigned from, unsigned to) {
-  for (unsigned line = from; line < to; ++line)
-    __builtin_prefetch(reinterpret_cast<const std::byte*>(t) + 64 * line, 1);
 }
 
 }  // namespace
@@ -86,13 +77,12 @@ void Stack::Machine::input(Packet packet, Nanos now, std::uint16_t network) {
   input({&packet, 1}, key, hash(key), now);
 }
 
-// A million connections do not fit a cache: the table's line and the connection's are asked for a burst ahead, and what
-// stands beside them (the timer, the generation).
+// A million connections do not fit a cache: the table's line is asked for a burst ahead, and some segments ahead what
+// it names: the connection's lines and its timer. While those are on their way the segments before are worked at.
 void Stack::Machine::input(std::span<Packet> burst, Nanos now, std::uint16_t network) {
   struct Incoming {
     Key key;
     std::uint64_t hash;
-    std::uint32_t index;
     bool good;
   };
   std::array<Incoming, input_burst> incoming;
@@ -102,19 +92,18 @@ void Stack::Machine::input(std::span<Packet> burst, Nanos now, std::uint16_t net
       Incoming& in = incoming[i];
       in.good = burst[i].meta().protocol == Protocol::tcp && read_key(burst[i], network, in.key);
       in.hash = in.good ? hash(in.key) : 0;
-      in.index = no_slot;
       if (in.good) table.prefetch(in.hash);
     }
-    for (std::size_t i = 0; i < n; ++i) {
-      const std::uint32_t value = incoming[i].good ? table.candidate(incoming[i].hash) : KeyTable::none;
-      if (value == KeyTable::none || kind_of(value) != Kind::connection) continue;
-      incoming[i].index = tcp::index_of(value);
-      prefetch_lines(&connections[incoming[i].index], 0, segment_lines);
-    }
+    std::size_t asked = 0;
     for (std::size_t i = 0; i < n;) {
-      if (const std::size_t ahead = i + answer_ahead; ahead < n && incoming[ahead].index != no_slot) {
-        prefetch_lines(&connections[incoming[ahead].index], segment_lines, answer_lines);
-        wheel.prefetch(incoming[ahead].index);
+      for (; asked < std::min(n, i + asked_ahead); ++asked) {
+        const Incoming& in = incoming[asked];
+        if (!in.good || (asked > 0 && in.hash == incoming[asked - 1].hash)) continue;
+        const std::uint32_t value = table.candidate(in.hash);
+        if (value == KeyTable::none || kind_of(value) != Kind::connection) continue;
+        const std::uint32_t index = tcp::index_of(value);
+        connections.prefetch(index, 0, burst[asked].meta().payload_size ? Tcb::data_lines : Tcb::busy_lines);
+        wheel.prefetch(index);
       }
       const Incoming& in = incoming[i];
       if (in.good) {

@@ -58,6 +58,10 @@ void Stack::consumed(ConnId id, std::uint32_t bytes, Nanos now) {
   if (t->acks_due) machine_->settle(*t);
 }
 
+void Stack::prefetch(ConnId id) const {
+  machine_->connections.prefetch(id.index, Tcb::data_lines, Tcb::busy_lines);
+}
+
 std::uint32_t Stack::send_room(ConnId id) {
   Tcb* t = machine_->find(id);
   if (!t || t->state == State::closed || t->fin_queued) return 0;
@@ -72,6 +76,7 @@ std::uint32_t Stack::send_room(ConnId id) {
 void Stack::send(ConnId id, Chain bytes) {
   Tcb* t = machine_->find(id);
   if (!t || t->state == State::closed || t->fin_queued || bytes.empty()) return;
+  machine_->connections.prefetch(id.index, Tcb::data_lines, Tcb::busy_lines);  // for output()
   machine_->core.held += bytes.segments();
   t->queue.append(std::move(bytes));
   machine_->settle(*t);

@@ -97,6 +97,8 @@ class Stack {
   // l7 is done with that many received bytes (sent on, or dropped): the window opens. Back-pressure is not calling
   // this.
   void consumed(ConnId id, std::uint32_t bytes, Nanos now);
+  // l7 is about to say so, or to send: what that touches of a connection that has slept is far away, and asked for.
+  void prefetch(ConnId id) const;
   // Bytes that send() should be given now at most. Answering 0 promises a writable event. It is advice: one chain may
   // overshoot.
   std::uint32_t send_room(ConnId id);

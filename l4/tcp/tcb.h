@@ -27,8 +27,8 @@ enum class Resend : std::uint8_t { none, lost, fresh };
 
 inline constexpr std::uint32_t first_receive_window = 65535;  // bytes, before anything is known of the path
 
-// In the order of who touches what, a line a paragraph: a segment that brings data reads and writes the first three, an
-// ACK the first two and the two behind the third. They are asked for before the segment is looked at (machine.cc).
+// In the order of who touches what, a line a paragraph: a segment that brings data reads and writes the first four; an
+// ACK, and what is sent, all but the last. They are asked for before they are looked at (machine.cc).
 struct alignas(64) Tcb {
   // Line 0, any segment: how it is found, what state it is in.
   Key key;
@@ -104,13 +104,13 @@ struct alignas(64) Tcb {
   std::uint8_t back_off = 0;
   std::uint8_t unanswered = 0;  // retransmission timeouts since SND.UNA moved
 
-  // Line 3, data that goes, and its ACKs.
+  // Line 3, whether there is something to send, and who is told of what came.
   SendQueue queue;
-  std::uint64_t bytes_acknowledged = 0;
+  std::uint64_t user = 0;
+  ListenerId listener = ~ListenerId{0};
   Moment progress_at;  // when the peer last acknowledged something, or we had nothing to acknowledge
-  Seq round_end;
   std::uint32_t output_next = no_slot;
-  std::uint32_t last_sent_ms = 0;  // when data was sent last
+  std::uint32_t pool_generation = 0;  // the pool's
 
   // Line 4: how fast it goes.
   Rtt rtt;
@@ -129,10 +129,11 @@ struct alignas(64) Tcb {
   std::uint32_t next_send = 0;  // microseconds, not before, when pacing
   Deadline pace_at;             // when `paced`
 
-  // Line 6: what l7 and the port below want to know.
-  std::uint64_t user = 0;
+  // Line 6: how far it came, where it goes.
+  std::uint64_t bytes_acknowledged = 0;
   PathCache path;
-  ListenerId listener = ~ListenerId{0};
+  Seq round_end;
+  std::uint32_t last_sent_ms = 0;  // when data was sent last
   // The window follows what l7 takes in a round trip (deliver.cc).
   std::uint32_t rcv_window = first_receive_window;
   std::uint32_t taken_mark = 0;  // bytes that l7 had taken, modulo 2^32, when this round trip began
@@ -147,6 +148,7 @@ struct alignas(64) Tcb {
   std::uint8_t rack_steps = 1, rack_persist = 0;  // of Rack, while there is no transit
   Unreachable unreachable = Unreachable::no;      // what ICMP said last
 
+  static constexpr unsigned data_lines = 4, busy_lines = 7;
   bool synchronized() const { return state >= State::established && state != State::time_wait; }
   bool can_send() const { return state == State::established || state == State::close_wait; }
   std::uint32_t window() const { return rcv_edge > rcv_nxt ? static_cast<std::uint32_t>(rcv_edge - rcv_nxt) : 0; }
@@ -169,7 +171,8 @@ struct alignas(64) Tcb {
 };
 static_assert(sizeof(Tcb) <= 512, "an idle established connection costs no more TCP state than that");
 static_assert(offsetof(Tcb, snd_una) == 64 && offsetof(Tcb, received) == 128 && offsetof(Tcb, queue) == 192 &&
-              offsetof(Tcb, rtt) == 256 && offsetof(Tcb, congestion) == 320);
+              offsetof(Tcb, rtt) == 256 && offsetof(Tcb, congestion) == 320 &&
+              offsetof(Tcb, retransmits) <= 64 * Tcb::busy_lines);
 
 }  // namespace sluice::tcp
 

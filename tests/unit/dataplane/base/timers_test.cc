@@ -111,6 +111,27 @@ TEST(TimerWheel, MoreWakeThanThereAreSparesAndAllFireInTime) {
   }
 }
 
+// A handler that arms the others of its tick anew, earlier and later, while the wheel already looks ahead at them.
+TEST(TimerWheel, AHandlerMayArmThoseThatAreAboutToFire) {
+  constexpr std::uint32_t count = 64;
+  TimerWheel wheel{count, 1_ms, 0_s};
+  for (std::uint32_t i = 0; i < count; ++i) wheel.arm(i, 3600_s);
+  for (std::uint32_t i = 0; i < count; ++i) wheel.arm(i, 10_ms);
+  wheel.advance(10_ms, ~0u, [&](std::uint32_t index) {
+    wheel.arm((index + 1) % count, 20_ms);
+    wheel.arm((index + 2) % count, 5_ms);
+    wheel.cancel((index + 3) % count);
+  });
+  std::vector<std::uint32_t> armed;
+  for (std::uint32_t i = 0; i < count; ++i)
+    if (wheel.armed(i)) armed.push_back(i);
+  EXPECT_EQ(armed.size(), wheel.armed_count());
+  auto rest = fire(wheel, 20_ms);
+  std::sort(rest.begin(), rest.end());
+  EXPECT_EQ(rest, armed) << "each that is armed fires once, nobody else";
+  EXPECT_EQ(wheel.next(), Nanos::never());
+}
+
 // Against the obvious implementation: an array that is searched whole.
 TEST(TimerWheel, AgreesWithASearchedArrayOverRandomOperations) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
