@@ -38,6 +38,7 @@ struct alignas(64) Connection {
   ExchangeId exchange;                    // HTTP/1.1: the one under way
   // Upstream and idle: neighbours in the endpoint's list.
   std::uint32_t idle_next = Handle<Connection>::none, idle_previous = Handle<Connection>::none;
+  std::uint32_t pool_generation = 0;  // the pool's
   Nanos last_active{};
   std::uint64_t acknowledged = 0;  // while lingering: bytes that the peer had taken when last looked at
   Side side;
@@ -53,6 +54,7 @@ struct alignas(64) Connection {
   bool counted : 1 = false;          // holds permits and counts as active
   bool own_use : 1 = false;          // speaks from the client's address: never pooled
 };
+static_assert(sizeof(Connection) == 192, "three cache lines: each that a sleeping connection has is waited for");
 using ConnectionId = Handle<Connection>;
 
 }  // namespace sluice

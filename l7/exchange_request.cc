@@ -109,10 +109,11 @@ Exchange* Exchanges::begin(Connection& c) {
   return x;
 }
 
-// A head that does not come whole must come in time. One that does costs no timer.
-void Exchanges::await_head(Connection& c, Exchange& x) {
+// A head that does not come whole must come in time. One that does costs no timer. It is the exchange's that runs,
+// which is one of few and warm; the connection's may fire meanwhile and means nothing then.
+void Exchanges::await_head(const Connection& c, Exchange& x) {
   if (x.phase != Exchange::Phase::head) return;
-  connection_timers_.arm(connections_.index_of(&c), x.log.start + listeners_[c.object].timeouts.request_header);
+  exchange_timers_.arm(exchanges_.index_of(&x), x.log.start + listeners_[c.object].timeouts.request_header);
 }
 
 // How much of the request's body may be taken now.
@@ -193,7 +194,9 @@ bool Exchanges::push_request(Exchange& x) {
 Exchanges::Step Exchanges::request_head(Connection& c, Exchange& x) {
   const http::Head& head = x.request.head;
   deps_.counters.add(Counter::http_requests);
-  connection_timers_.cancel(connections_.index_of(&c));
+  // An answer will follow: what it touches is far away where the connection has slept.
+  deps_.tcp.prefetch(c.tcp);
+  connection_timers_.prefetch(connections_.index_of(&c));
   x.client_version = head.version;
   x.head_only = head.method == http::Method::head;
   const std::uint32_t most = listeners_[c.object].requests_per_connection;

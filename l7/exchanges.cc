@@ -10,6 +10,8 @@ namespace {
 
 constexpr Nanos timer_tick = 1_ms;
 constexpr unsigned timers_per_turn = 256;
+constexpr std::size_t asked_ahead = 6;  // events
+constexpr unsigned connection_lines = sizeof(Connection) / 64;
 
 }  // namespace
 
@@ -48,16 +50,14 @@ void Exchanges::pump(const Policy& policy, Nanos now) {
   }
   looking_.clear();
   for (auto events = deps_.tcp.take_events(); !events.empty(); events = deps_.tcp.take_events()) {
-    // Connections that have slept are far away: all are asked for before the first is looked at, with their timers.
-    for (const tcp::Event& event : events) {
-      const ConnectionId id = ConnectionId::from_bits(event.user);
-      const Connection* c = connections_.find(id);
-      if (!c) continue;
-      connection_timers_.prefetch(id.index);
-      for (std::size_t at = 0; at < sizeof(Connection); at += 64)
-        __builtin_prefetch(reinterpret_cast<const std::byte*>(c) + at, 1);
+    // Connections that have slept are far away: they are asked for some events ahead.
+    std::size_t asked = 0;
+    for (std::size_t i = 0; i < events.size(); ++i) {
+      for (; asked < std::min(events.size(), i + asked_ahead); ++asked) {
+        connections_.prefetch(ConnectionId::from_bits(events[asked].user).index, 0, connection_lines);
+      }
+      on_event(events[i]);
     }
-    for (const tcp::Event& event : events) on_event(event);
   }
   for (const tls::SessionId session : deps_.tls.take_finished_jobs(now)) look(sessions_[session.index]);
   if (!upstream_.waiting().empty() && now >= next_slot_check_) serve_waiting();
@@ -314,14 +314,14 @@ void Exchanges::connection_expired(Connection& c) {
     if (c.state == Connection::State::handshaking) deps_.counters.add(Counter::tls_handshake_timeouts);
     return c.state == Connection::State::open ? part(c) : forget(c, true);
   }
-  if (Exchange* x = exchange_of(c)) {
-    if (x->phase == Exchange::Phase::head) reply(*x, 408, ResponseFlag::DPE);
-    return;
-  }
-  end(c);
+  if (!exchange_of(c)) end(c);  // else a request is under way, which has deadlines of its own
 }
 
 void Exchanges::exchange_expired(Exchange& x) {
+  if (x.phase == Exchange::Phase::head) {
+    reply(x, 408, ResponseFlag::DPE);
+    return;
+  }
   deps_.counters.add(Counter::http_timeouts);
   if (x.answered || x.phase == Exchange::Phase::discarding) return cut(x, ResponseFlag::UT);
   reply(x, x.client.received ? 504 : 408, x.client.received ? ResponseFlag::UT : ResponseFlag::DC);

@@ -120,7 +120,7 @@ class Exchanges {
   void read_requests(ConnectionId id);
   Exchange* begin(Connection& client);
   Step read_request(Connection& client, Exchange& exchange);
-  void await_head(Connection& client, Exchange& exchange);
+  void await_head(const Connection& client, Exchange& exchange);
   Step request_head(Connection& client, Exchange& exchange);
   Step decide(Connection& client, Exchange& exchange);
   Step act_locally(Exchange& exchange, const route::Route& route);

@@ -85,6 +85,42 @@ TEST_F(ExchangesTest, ASilentEndpointIs504AndItsConnectionGoes) {
   EXPECT_EQ(servers.size(), 2u);
 }
 
+// Ten seconds from its first byte (support/node.cc), not from the connection's beginning.
+TEST_F(ExchangesTest, AHeadThatIsNotWholeInTimeIs408) {
+  Talk& client = connect();
+  run(9'000);
+  EXPECT_EQ(ask(client, "GET /x HT"), "");
+  run(5'000);
+  EXPECT_EQ(ask(client, "TP/1.1\r\n"), "");
+  run(4'500);
+  EXPECT_EQ(client.got, "") << "it has some time left, and what comes in between gives it none";
+  EXPECT_FALSE(client.finished);
+  run(1'000);
+  EXPECT_THAT(client.got, StartsWith("HTTP/1.1 408 "));
+  EXPECT_TRUE(client.finished);
+}
+
+TEST_F(ExchangesTest, AClientThatAsksNothingIsLetGo) {
+  Talk& client = connect();
+  run(9'000);
+  EXPECT_FALSE(client.finished);
+  run(2'000);
+  EXPECT_EQ(client.got, "");
+  EXPECT_TRUE(client.finished);
+}
+
+TEST_F(ExchangesTest, TheHeadsDeadlineEndsWithTheHead) {
+  Talk& client = connect();
+  EXPECT_EQ(ask(client, get.substr(0, 5)), "");
+  run(8'000);
+  EXPECT_EQ(ask(client, get.substr(5)), "");
+  run(12'000);
+  answer(server(), ok2);
+  EXPECT_THAT(client.got, EndsWith("ok"));
+  run(30'000);
+  EXPECT_FALSE(client.finished) << "nor is the time for a first request its own still running";
+}
+
 TEST_F(ExchangesTest, WhatIsNoRequestIs400AndTheEnd) {
   Talk& client = connect();
   EXPECT_THAT(ask(client, "GET / HTTP/1.1\r\nHost : a\r\n\r\n"), StartsWith("HTTP/1.1 400 "));
