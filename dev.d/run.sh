@@ -81,15 +81,21 @@ run_built() {
 }
 
 verb_sim() {
-  if [[ ${1:-} != --mutants ]]; then
+  local folder
+  if [[ ${1:-} != --mutants && ${1:-} != --record ]]; then
     run_built tests/sim/sluice-sim --jobs "$jobs" "$@"
     return
   fi
-  local folder
   verb_setup
   folder=$(build_folder test)
-  make_build "$folder" tests/sim/sluice-sim || die 1 "the build of the simulator failed (above)"
-  python3 tests/sim/mutants.py --build "$folder" --jobs "$jobs" "${@:2}"
+  make_build "$folder" tests/sim/sluice-sim tests/tcp_scripts/tcp-scripts ||
+    die 1 "the build of the simulator failed (above)"
+  if [[ $1 == --mutants ]]; then
+    python3 tests/sim/mutants.py --build "$folder" --jobs "$jobs" "${@:2}"
+    return
+  fi
+  "$folder/tests/sim/sluice-sim" --jobs "$jobs" --record tests/sim/record.txt "${@:2}" || return
+  python3 tests/tcp_scripts/table.py --build "$folder"
 }
 verb_golden() { run_built tests/golden/golden "$@"; }
 

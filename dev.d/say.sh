@@ -29,6 +29,7 @@ usage: ./dev VERB [OPTIONS]
   demo     namespaces with a client and backends, and a tour through what Sluice does; --keep stays up
   bench    ./dev bench SCENARIO [--quick] [--json FILE]: figures beside a peer's; without SCENARIO it tells which there are
   sim      the whole appliance and its peers in one thread under a seed: --seeds N --first SEED
+             --record --seeds N         the same, and what the run went through into docs/tcp.md
              --mutants [NAME...]        instead: plants known bugs one at a time, each of which must be found
   fuzz     ./dev fuzz [NAME...] --seconds N: runs fuzzers, prints executions and line coverage of the corpus
              --keep                     add what was found to the corpus in the tree

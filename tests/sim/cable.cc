@@ -30,6 +30,27 @@ bool is_ip(const rte_mbuf* frame, bool& is4) {
   return frame->data_len >= 42 && (is4 || (bytes[12] == 0x86 && bytes[13] == 0xdd));
 }
 
+bool is_tcp(const rte_mbuf* frame) {
+  bool is4 = false;
+  if (!is_ip(frame, is4)) return false;
+  const auto* bytes = rte_pktmbuf_mtod(frame, const std::uint8_t*);
+  return is4 ? is_tcp4(frame) : frame->data_len >= ip_at + 60 && bytes[ip_at + 6] == 6;
+}
+
+// A 32-bit word and the TCP checksum that covers it.
+void change_word(std::uint8_t* tcp, std::uint16_t at, std::uint32_t by) {
+  Be32 word;
+  Be16 sum;
+  std::memcpy(&word, tcp + at, 4);
+  std::memcpy(&sum, tcp + 16, 2);
+  const Be32 other{word.get() + by};
+  ChecksumDelta delta;
+  delta.change(word, other);
+  delta.apply(sum);
+  std::memcpy(tcp + at, &other, 4);
+  std::memcpy(tcp + 16, &sum, 2);
+}
+
 // Whether it ends what its sender had to say for now.
 bool is_tail(const rte_mbuf* frame) {
   if (!is_tcp4(frame)) return false;
@@ -64,28 +85,46 @@ bool Cable::passes(const rte_mbuf* frame, Nanos now, bool to_node) {
   if (spec_.mtu && now >= spec_.mtu_from && now < spec_.mtu_until &&
       frame->pkt_len > ip_at + std::uint32_t{spec_.mtu} && is_ip(frame, is4)) {
     ++too_big;
-    if (spec_.mtu_told) tell_too_big(frame, to_node, now);
+    if (spec_.mtu_told && tell(frame, to_node, {3, 4, 2, 0, spec_.mtu, 0}, now)) ++too_big_told;
     return false;
   }
+  lie(frame, to_node, now);
   return true;
 }
 
-// RFC 1191 and RFC 8201: a router on the way says what is too long for the next hop, and quotes the packet's start.
-void Cable::tell_too_big(const rte_mbuf* frame, bool to_node, Nanos now) {
+// RFC 5927: blind, it must not be believed; with a number in flight, an MTU must not go below what paths have.
+void Cable::lie(const rte_mbuf* frame, bool to_node, Nanos now) {
+  if ((!spec_.blind_ppm && !spec_.silly_ppm) || !is_tcp(frame)) return;
+  bool is4 = false;
+  is_ip(frame, is4);
+  const auto* tcp = rte_pktmbuf_mtod(frame, const std::uint8_t*) + (is4 ? tcp_at : ip_at + 40);
+  const bool opens = tcp[13] & 0x02;
+  if (opens && rng_.chance_ppm(spec_.blind_ppm)) lies += tell(frame, to_node, {3, 1, 1, 3, 0, 0x40000000}, now);
+  const auto mtu = static_cast<std::uint16_t>(1 + rng_.below(is4 ? 500 : 1'200));
+  if (!opens && rng_.chance_ppm(spec_.silly_ppm)) lies += tell(frame, to_node, {3, 4, 2, 0, mtu, 0}, now);
+}
+
+// RFC 792, 1191, 4443: a router on the way says what is wrong, and quotes the packet's start.
+bool Cable::tell(const rte_mbuf* frame, bool to_node, const Error& error, Nanos now) {
   const GuardPause router;  // not the worker's doing
   bool is4 = false;
-  if (!is_ip(frame, is4)) return;
+  if (!is_ip(frame, is4)) return false;
   const auto* bytes = rte_pktmbuf_mtod(frame, const std::uint8_t*);
   const auto quoted = static_cast<std::uint16_t>(std::min<int>(frame->data_len - ip_at, 68));
   Packet packet = buffers_.make();
-  if (!packet) return;
+  if (!packet) return false;
   auto* message = reinterpret_cast<std::uint8_t*>(rte_pktmbuf_append(packet.get(), 8 + quoted));
   std::memset(message, 0, 8);
-  message[0] = is4 ? 3 : 2;
-  message[1] = is4 ? 4 : 0;
-  message[6] = static_cast<std::uint8_t>(spec_.mtu >> 8);
-  message[7] = static_cast<std::uint8_t>(spec_.mtu);
+  message[0] = is4 ? error.type4 : error.type6;
+  message[1] = is4 ? error.code4 : error.code6;
+  message[6] = static_cast<std::uint8_t>(error.mtu >> 8);
+  message[7] = static_cast<std::uint8_t>(error.mtu);
   std::memcpy(message + 8, bytes + ip_at, quoted);
+  std::uint8_t* sequence = message + 8 + (is4 ? 20 : 40) + 4;
+  Be32 number;
+  std::memcpy(&number, sequence, 4);
+  number = Be32{number.get() + error.beside};
+  std::memcpy(sequence, &number, 4);
   const IpAddress sender =
       is4 ? IpAddress::from_v4_wire(bytes + ip_at + 12) : IpAddress::from_v6_wire(bytes + ip_at + 8);
   prepend_icmp(packet, {is4 ? *parse_ip("10.9.9.9") : *parse_ip("fd09::9"), sender});
@@ -105,9 +144,9 @@ void Cable::tell_too_big(const rte_mbuf* frame, bool to_node, Nanos now) {
     to_node_.push_back(out);  // the node's own packet was too long
   } else if (inner_->transmit(0, {&out, 1}, now) != 1) {
     free_buffers(out);
-    return;
+    return false;
   }
-  ++too_big_told;
+  return true;
 }
 
 // The right edge of the window moves back (RFC 9293 3.8.6: a sender must be robust against it).
@@ -125,6 +164,53 @@ void Cable::shrink_window(rte_mbuf* frame) {
   std::memcpy(tcp + 14, &less, 2);
   std::memcpy(tcp + 16, &sum, 2);
   shrunk += less.raw() != window.raw();
+}
+
+// RFC 2018 8: what a peer has sacked it may drop; it looks the same when it never had it.
+void Cable::claim_more(rte_mbuf* frame) {
+  if (!is_tcp4(frame) || !sole_owner(frame)) return;
+  auto* tcp = rte_pktmbuf_mtod(frame, std::uint8_t*) + tcp_at;
+  const std::uint16_t header = tcp_header_size(tcp - tcp_at);
+  if ((tcp[13] & 0x17) != 0x10 || frame->data_len < tcp_at + header) return;
+  for (std::uint16_t at = 20; at + 1 < header && tcp[at] != 0;) {
+    if (tcp[at] == 1) {
+      ++at;
+      continue;
+    }
+    const std::uint8_t size = tcp[at + 1];
+    if (size < 2 || at + size > header) return;
+    if (tcp[at] == 5 && size >= 10) {
+      const auto last = static_cast<std::uint16_t>(at + size - 8);
+      Be32 ack, begin;
+      std::memcpy(&ack, tcp + 8, 4);
+      std::memcpy(&begin, tcp + last, 4);
+      if (at % 2 || static_cast<std::int32_t>(begin.get() - ack.get()) <= 0) return;  // tells of a duplicate
+      change_word(tcp, static_cast<std::uint16_t>(last + 4), 1448);
+      ++reneged;
+      return;
+    }
+    at = static_cast<std::uint16_t>(at + size);
+  }
+}
+
+void Cable::remember(const rte_mbuf* frame) {
+  constexpr std::size_t enough = 120;
+  if (past_.size() == enough || !is_tcp(frame) || frame->nb_segs > 1) return;
+  const auto* bytes = rte_pktmbuf_mtod(frame, const std::uint8_t*);
+  const GuardPause notes;
+  past_.emplace_back(bytes, bytes + frame->data_len);
+}
+
+void Cable::repeat_past() {
+  for (auto frame = past_.rbegin(); frame != past_.rend(); ++frame) {  // the last of to_node_ is the next
+    Packet packet = buffers_.make();
+    if (!packet) return;
+    std::memcpy(rte_pktmbuf_append(packet.get(), static_cast<std::uint16_t>(frame->size())), frame->data(),
+                frame->size());
+    to_node_.push_back(packet.release());
+    ++repeated;
+  }
+  past_.clear();
 }
 
 std::uint16_t Cable::receive(std::uint16_t queue, std::span<rte_mbuf*> out, Nanos now) {
@@ -147,7 +233,9 @@ std::uint16_t Cable::receive(std::uint16_t queue, std::span<rte_mbuf*> out, Nano
     } else if (!passes(out[i], now, true)) {
       free_buffers(out[i]);
     } else {
+      remember(out[i]);
       if (now < spec_.shrink_until && rng_.chance_ppm(spec_.shrink_ppm)) shrink_window(out[i]);
+      if (spec_.renege_ppm && rng_.chance_ppm(spec_.renege_ppm)) claim_more(out[i]);
       out[kept++] = out[i];
     }
   }
@@ -176,8 +264,8 @@ std::uint16_t Cable::transmit(std::uint16_t queue, std::span<rte_mbuf*> frames, 
   return static_cast<std::uint16_t>(frames.size());
 }
 
-// The frame again, without its payload, acknowledging what was never sent: an IPv4 TCP segment as an attacker who
-// guessed all but that would make it.
+// The frame again, without its payload, acknowledging what was never sent, or as a RST of a wrong number: an IPv4 TCP
+// segment as an attacker who guessed all but that would make it.
 rte_mbuf* Cable::forge(const rte_mbuf* frame) {
   if (!is_tcp4(frame)) return nullptr;
   const auto* from = rte_pktmbuf_mtod(frame, const std::uint8_t*);
@@ -194,7 +282,12 @@ rte_mbuf* Cable::forge(const rte_mbuf* frame) {
   const auto total = static_cast<std::uint16_t>(20 + header);
   bytes[ip_at + 2] = static_cast<std::uint8_t>(total >> 8);
   bytes[ip_at + 3] = static_cast<std::uint8_t>(total);
-  bytes[tcp_at + 9] = static_cast<std::uint8_t>(bytes[tcp_at + 9] + 2);  // 131,072 beyond
+  if (rng_.below(2)) {
+    bytes[tcp_at + 9] = static_cast<std::uint8_t>(bytes[tcp_at + 9] + 2);  // 131,072 beyond
+  } else {
+    bytes[tcp_at + 13] = 0x04;
+    bytes[tcp_at + 6] = static_cast<std::uint8_t>(bytes[tcp_at + 6] + 1 + rng_.below(100));  // 256 to 25,600 beyond
+  }
   const auto put = [&](std::uint16_t at, Be16 sum) { std::memcpy(bytes + at, &sum, 2); };
   put(ip_at + 10, Be16{});
   put(ip_at + 10, checksum(add_bytes(0, {bytes + ip_at, 20})));

@@ -1,6 +1,7 @@
 // cable.h - the port end at the node's side, and the troubles that Impaired (dataplane/port/impair.h) does not have:
 // outages, lost tails, a path whose MTU changes (a router tells the sender by ICMP, or it does not), segments that
-// somebody forges, windows that shrink, and management work that falls into the middle of a worker's turn.
+// somebody forges (TCP and ICMP), windows that shrink, SACKs that claim too much, old frames that come again at the
+// end, and management work that falls into the middle of a worker's turn.
 #pragma once
 
 #include <functional>
@@ -22,7 +23,11 @@ struct CableSpec {
   std::uint16_t mtu = 0;  // of IP packets, from mtu_from to mtu_until; 0: no bound
   bool mtu_told = false;  // by ICMP; else frames that are too long just vanish
   Nanos mtu_from = Nanos::never(), mtu_until = Nanos::never();
-  std::uint32_t forge_ppm = 0;  // frames that are followed by a forged ACK of data that was never sent
+  std::uint32_t forge_ppm = 0;  // frames that are followed by a forged ACK of what was never sent, or a forged RST
+  // TCP segments about which somebody sends an ICMP error, either way: who does not know their sequence numbers says
+  // "host unreachable" of a SYN, and who does tells an MTU that no path has.
+  std::uint32_t blind_ppm = 0, silly_ppm = 0;
+  std::uint32_t renege_ppm = 0;  // of SACKs towards the node: the last block covers a segment more
 };
 
 class Cable final : public Port {
@@ -33,15 +38,28 @@ class Cable final : public Port {
   std::uint16_t receive(std::uint16_t queue, std::span<rte_mbuf*> out, Nanos now) override;
   std::uint16_t transmit(std::uint16_t queue, std::span<rte_mbuf*> frames, Nanos now) override;
 
+  // The first TCP segments that came to the node, once more.
+  void repeat_past();
+
   std::function<void()> amid_turn;  // called now and then from within receive(), in the worker's turn
   std::uint64_t lost = 0, forged = 0, tails_lost = 0, shrunk = 0, too_big = 0, too_big_told = 0;
+  std::uint64_t lies = 0, reneged = 0, repeated = 0;
 
  private:
   bool down(Nanos now) const { return now >= spec_.down_from && now < spec_.down_until; }
   // Whether a frame survives the troubles that both ways have.
   bool passes(const rte_mbuf* frame, Nanos now, bool to_node);
-  void tell_too_big(const rte_mbuf* frame, bool to_node, Nanos now);
+  // An ICMP error about a frame, back to its sender. Its quote's sequence number is `beside` the frame's.
+  struct Error {
+    std::uint8_t type4, code4, type6, code6;
+    std::uint16_t mtu;
+    std::uint32_t beside;
+  };
+  bool tell(const rte_mbuf* frame, bool to_node, const Error& error, Nanos now);
+  void lie(const rte_mbuf* frame, bool to_node, Nanos now);
   void shrink_window(rte_mbuf* frame);
+  void claim_more(rte_mbuf* frame);
+  void remember(const rte_mbuf* frame);
   rte_mbuf* forge(const rte_mbuf* frame);
 
   std::unique_ptr<Port> inner_;
@@ -49,6 +67,7 @@ class Cable final : public Port {
   Buffers& buffers_;
   Rng rng_;
   std::vector<rte_mbuf*> to_node_;  // what a router on the way sends to the node
+  std::vector<std::vector<std::uint8_t>> past_;
 };
 
 }  // namespace sluice::sim

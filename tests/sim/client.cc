@@ -9,7 +9,6 @@ using namespace literals;
 
 namespace {
 
-constexpr std::uint32_t attempts_max = 60;
 const IpAddress vip4 = *parse_ip("10.0.0.10"), vip6 = *parse_ip("fd00::10"), l4_vip = *parse_ip("10.0.0.20");
 
 std::string lower(std::string text) {
@@ -61,7 +60,8 @@ std::string Clients::unfinished() const {
               " request " + std::to_string(r.id) + " " + r.method + " " + r.path + (c.asked ? " asked" : "") +
               " status " + std::to_string(c.answer.status) + " body " +
               std::to_string(c.answer.received + c.l4_received) + "/" + std::to_string(r.response) + " unsent " +
-              std::to_string(c.out.size()) + (c.finished ? " peer ended" : "") + (c.open ? "" : " not open") + "]";
+              std::to_string(c.out.size()) + " refused " + std::to_string(c.attempts) +
+              (c.finished ? " peer ended" : "") + (c.open ? "" : " not open") + "]";
     }
   return text;
 }
@@ -96,7 +96,7 @@ void Clients::connect(ClientConnection& c, Nanos now) {
                                               : c.plan->ip6 ? vip6
                                                             : vip4,
                                               port},
-                                   .timeout = 30_s,
+                                   .timeout = connect_patience,
                                    .user = index + 1},
                                   now);
   if (!id) return again(c, "no connection of its own", now);
@@ -301,6 +301,7 @@ void Clients::take_body(ClientConnection& c) {
     c.in.erase(0, n);
     a.received += n;
     bytes += n;
+    if (r.tls) tls_bytes += n;
     if (a.body == Answer::Body::close) continue;
     a.left -= n;
     if (a.body == Answer::Body::length && a.left == 0) a.done = true;
@@ -364,9 +365,10 @@ void Clients::ended(ClientConnection& c, const char* how, Nanos now) {
 // Refused for want of room: later, from the request that has no answer.
 void Clients::again(ClientConnection& c, const char* why, Nanos now) {
   ++refusals;
-  if (!refusals_allowed_ || ++c.attempts > attempts_max)
+  if (!refusals_allowed_)
     return fail(c, std::string{why} + " in the middle, " + std::to_string(c.answer.received + c.l4_received) +
                        " bytes of the answer were there");
+  ++c.attempts;  // as many as there is time for: places that a vanished client holds are free again after minutes
   stack().release(c.id, now);
   c.waiting = true;
   c.at = now + 1_ms * (20 + rng_.below(200)) * std::min<std::int64_t>(c.attempts, 20);

@@ -50,7 +50,7 @@ class Clients final : public Peer {
   bool all_done() const { return done_ == connections_.size() && udp_.all_done(); }
   const std::string& failure() const { return failure_.empty() ? udp_.failure() : failure_; }
   std::uint64_t datagrams() const { return udp_.answered; }
-  std::uint64_t refusals = 0, answers = 0, bytes = 0, swaps_seen[2] = {};
+  std::uint64_t refusals = 0, answers = 0, bytes = 0, tls_bytes = 0, swaps_seen[2] = {};
   std::string unfinished() const;
   std::uint64_t vanished = 0;
   // Whether nobody waits for the answer to this request any more.

@@ -5,6 +5,7 @@
 #include "dataplane/base/guard.h"
 #include "mgmt/encode.h"
 #include "mgmt/topology.h"
+#include "tests/sim/ends.h"
 #include "tests/sim/policies.h"
 
 namespace sluice::sim {
@@ -15,7 +16,8 @@ using policy::ObjectKind;
 namespace {
 
 constexpr auto cluster_kinds = static_cast<std::uint32_t>(ClusterPermit::count_);
-const PortRange upstream_ports{20000, 39999}, snat_ports{40000, 59999};
+const PortRange snat_ports{40000, 59999};
+constexpr Nanos shrinking = 5_s;  // windows do, for so long (world.cc)
 
 tls::TicketKeys fixed_ticket_keys() {
   tls::TicketKeys keys;
@@ -31,6 +33,7 @@ Node::Node(const NodeSpec& spec, Shared& shared, Nanos start)
     : spec_(spec),
       shared_(shared),
       rng_(spec.seed),
+      started_(start),
       config_(config_of(0)),
       qsbr_(spec.workers),
       cluster_permits_(objects_.clusters, cluster_kinds, spec.workers),
@@ -78,13 +81,15 @@ void Node::open_ports() {
   routes_ = std::move(*routes);
   std::vector<LocalRange> ranges;
   for (const char* address : {"10.1.0.1", "fd01::1"}) {
-    ranges.push_back({*parse_ip(address), upstream_ports, LocalUse::upstream});
+    ranges.push_back({*parse_ip(address), upstream_ports(), LocalUse::upstream});
     ranges.push_back({*parse_ip(address), snat_ports, LocalUse::snat});
   }
   auto addresses = LocalAddresses::compile(own, ranges);
   CHECK(addresses.has_value());
   addresses_ = std::move(*addresses);
 }
+
+PortRange Node::upstream_ports() const { return {20000, static_cast<std::uint16_t>(spec_.few_ports ? 20007 : 39999)}; }
 
 PipelineConfig Node::config_of(std::uint16_t worker) const {
   PipelineConfig c;
@@ -101,14 +106,16 @@ PipelineConfig Node::config_of(std::uint16_t worker) const {
   c.tcp.held_buffers_max = scarce ? 96 : 4096;
   c.tcp.out_of_order_buffers_max = c.tcp.held_buffers_max / 4;
   c.tcp.receive_limit = c.tcp.out_of_order_limit = c.tcp.send_limit = scarce ? 16 * 1024 : 64 * 1024;
-  c.tcp.time_wait = 1_s;
+  c.tcp.time_wait = 4_s;
+  if (spec_.cookies) c.tcp.syn_cookies = tcp::SynCookies::always;
   c.tcp.fin_wait_2 = 5_s;
   c.tcp.pacing = spec_.seed % 2;
   c.tcp.user_timeout = 300_s;
+  c.tcp.handshake_timeout = 60_s;
   c.tcp.ecn = spec_.ecn;
   c.tcp.secret[0] = 77;
   for (const char* address : {"10.1.0.1", "fd01::1"})
-    c.tcp.sources[c.tcp.source_count++] = {*parse_ip(address), upstream_ports.first, upstream_ports.last};
+    c.tcp.sources[c.tcp.source_count++] = {*parse_ip(address), upstream_ports().first, upstream_ports().last};
   c.tls.sessions = scarce ? 8 : 256;
   c.tls.hot_keys = scarce ? 2 : 16;
   if (spec_.rekeys) c.tls.rekey_after = 12;
@@ -165,14 +172,34 @@ void Node::build_pipelines(Nanos start) {
 bool Node::turn(Nanos now) {
   bool busy = false;
   for (unsigned worker = 0; worker < spec_.workers; ++worker) {
+    bool working = false;
     {
       const TurnGuard guard;
-      busy |= seats_[worker]->pipeline->turn(now);
+      working = seats_[worker]->pipeline->turn(now);
     }
+    watch(*seats_[worker], working, now);
+    busy |= working;
     if (rng_.below(4)) qsbr_.quiescent(worker);  // some turns seem long to management
   }
   audit_.turned(busy);
   return busy;
+}
+
+// Of windows after every turn, as long as they shrink, in every fourth seed; of pressure where pools are small.
+void Node::watch(Seat& seat, bool busy, Nanos now) {
+  const bool always = spec_.seed % 4 == 1 && now < started_ + shrinking;
+  if (!always && !(spec_.scarce && (busy || seat.watch.due(seat.counters)))) return;
+  const std::string found = seat.watch.look(seat.pipeline->tcp(), seat.counters, always, now);
+  if (seen_.empty()) seen_ = found;
+}
+
+std::vector<tcp::Info> Node::connections(Nanos now) const {
+  std::vector<tcp::Info> all;
+  for (const auto& seat : seats_) {
+    const auto of_worker = connections_in(seat->pipeline->tcp(), now);
+    all.insert(all.end(), of_worker.begin(), of_worker.end());
+  }
+  return all;
 }
 
 void Node::apply(const mgmt::spec::Policy& policy) {
@@ -317,25 +344,18 @@ std::string Node::shared_connections(Nanos now) {
   const std::uint64_t opened = counter(Counter::tcp_accepted) + counter(Counter::tcp_connected) + tcp_images;
   if (seats_.size() < 2 || std::exchange(opened_, opened) == opened) return {};
   std::set<std::array<std::uint64_t, 6>> seen;
-  for (const auto& seat : seats_) {
-    tcp::Info found[64];
-    std::size_t count = 0;
-    std::uint32_t from = 0;
-    do {
-      from = seat->pipeline->tcp().list(from, found, count, now);
-      for (std::size_t i = 0; i < count; ++i) {
-        std::array<std::uint64_t, 6> key{};
-        std::memcpy(&key[0], found[i].local.address.bytes.data(), 16);
-        std::memcpy(&key[2], found[i].remote.address.bytes.data(), 16);
-        key[4] = found[i].local.port, key[5] = found[i].remote.port;
-        if (!seen.insert(key).second) return "a connection is on two workers";
-      }
-    } while (from != 0);
+  for (const tcp::Info& info : connections(now)) {
+    std::array<std::uint64_t, 6> key{};
+    std::memcpy(&key[0], info.local.address.bytes.data(), 16);
+    std::memcpy(&key[2], info.remote.address.bytes.data(), 16);
+    key[4] = info.local.port, key[5] = info.remote.port;
+    if (!seen.insert(key).second) return "a connection is on two workers";
   }
   return {};
 }
 
 std::string Node::broken() const {
+  if (!seen_.empty()) return seen_;
   if (!audit_.due()) return {};
   if (shared_.buffers.data_free() > shared_.data || shared_.buffers.slices_free() > shared_.slices)
     return "a packet buffer is in its pool twice";

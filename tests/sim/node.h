@@ -12,6 +12,7 @@
 #include "mgmt/publish.h"
 #include "tests/sim/audit_times.h"
 #include "tests/sim/cable.h"
+#include "tests/sim/node_watch.h"
 #include "tests/sim/trouble.h"
 
 namespace sluice::sim {
@@ -23,8 +24,10 @@ struct NodeSpec {
   ImpairSpec impair[2];   // by port
   CableSpec cable[2];
   tcp::Ecn ecn = tcp::Ecn::accept;
-  bool rekeys = false;  // TLS keys that wear out after a few records
-  bool swaps = true;    // policies that change in mid-turn
+  bool rekeys = false;     // TLS keys that wear out after a few records
+  bool swaps = true;       // policies that change in mid-turn
+  bool cookies = false;    // for every SYN
+  bool few_ports = false;  // to speak to backends from
   std::uint64_t seed = 1;
 };
 
@@ -70,6 +73,11 @@ class Node final : public mgmt::RunTime {
   std::string broken() const;
   // The same, of what takes longer to see: every connection is one worker's.
   std::string shared_connections(Nanos now);
+  std::vector<tcp::Info> connections(Nanos now) const;
+  // The first TCP segments of all, once more.
+  void repeat_past() {
+    for (Cable* cable : cables_) cable->repeat_past();
+  }
   ImpairStats impaired() const;
   // A count of both cables.
   std::uint64_t cables(std::uint64_t Cable::* count) const { return cables_[0]->*count + cables_[1]->*count; }
@@ -82,10 +90,13 @@ class Node final : public mgmt::RunTime {
     std::unique_ptr<Stats> stats;
     std::unique_ptr<L4Stats> l4_stats;
     std::unique_ptr<Pipeline> pipeline;
+    NodeWatch watch;
   };
   void open_ports();
   void build_pipelines(Nanos start);
   PipelineConfig config_of(std::uint16_t worker) const;
+  PortRange upstream_ports() const;
+  void watch(Seat& seat, bool busy, Nanos now);
   void apply(const mgmt::spec::Policy& policy);
   // RunTime.
   void assigned(std::span<const mgmt::ObjectRef>) override {}
@@ -95,6 +106,7 @@ class Node final : public mgmt::RunTime {
   const NodeSpec spec_;
   Shared& shared_;
   Rng rng_;
+  const Nanos started_;
   policy::ObjectLimits objects_{.listeners = 8, .routes = 64, .clusters = 16, .endpoints = 32, .services = 8};
   const PipelineConfig config_;  // of the first worker
   Qsbr qsbr_;
@@ -113,6 +125,7 @@ class Node final : public mgmt::RunTime {
   bool odd_ = false, extra_ = false;
   AuditTimes audit_;
   std::uint64_t opened_ = 0;  // connections, when shared_connections() looked last
+  std::string seen_;          // what a NodeWatch found
 };
 
 }  // namespace sluice::sim

@@ -26,7 +26,7 @@ namespace sluice::sim {
   X(corrupted, "corruptions", true)                                                                                    \
   X(marked, "ECN marks", true)                                                                                         \
   X(reductions, "windows reduced for them", true)                                                                      \
-  X(forged, "forged ACKs", true)                                                                                       \
+  X(forged, "forged ACKs and RSTs", true)                                                                              \
   X(shrunk, "shrunken windows", true)                                                                                  \
   X(too_big, "frames over the path's MTU", true)                                                                       \
   X(too_big_told, "of them told by ICMP", true)                                                                        \
@@ -40,6 +40,12 @@ namespace sluice::sim {
   X(tcp_images, "TCP images", true)                                                                                    \
   X(tls_images, "TLS images", true)                                                                                    \
   X(key_updates, "key updates", true)                                                                                  \
+  X(cookies, "connections opened by SYN cookies", true)                                                                \
+  X(lies, "forged ICMP errors", true)                                                                                  \
+  X(reneged, "SACKs that claim too much", true)                                                                        \
+  X(cuts, "connections cut because buffers were short", true)                                                          \
+  X(reused, "TIME-WAIT tuples used again", true)                                                                       \
+  X(repeated, "frames of the past", true)                                                                              \
   X(vanished, "hosts that vanished", true)                                                                             \
   X(turns, "turns", true)
 

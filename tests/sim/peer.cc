@@ -4,6 +4,7 @@
 
 #include "dataplane/packet/emit.h"
 #include "dataplane/packet/parse.h"
+#include "tests/sim/ends.h"
 
 namespace sluice::sim {
 
@@ -43,7 +44,7 @@ std::optional<tcp::ListenerId> Peer::Ports::find(const IpAddress&, std::uint16_t
 }
 
 Peer::Peer(const PeerSpec& spec, Buffers& buffers, Nanos start)
-    : buffers_(buffers), all_options_(spec.sack && spec.timestamps) {
+    : buffers_(buffers), all_options_(spec.sack && spec.timestamps), timestamps_(spec.timestamps), mss_(spec.mss) {
   port_ = std::make_unique<MemoryPort>(PortCaps{.mac = spec.mac}, buffers, 4096);
   auto routes = Routes::compile({Interface{.port = 0, .mac = spec.mac, .addresses = spec.addresses}}, {});
   CHECK(routes.has_value());
@@ -66,9 +67,11 @@ Peer::Peer(const PeerSpec& spec, Buffers& buffers, Nanos start)
   c.fin_wait_2 = 5_s;
   c.user_timeout = 300_s;
   c.quick_acks = 16;
+  c.handshake_timeout = 60_s;  // its ACK and all data behind it may be lost several times
   c.sack = spec.sack;
   c.timestamps = spec.timestamps;
   c.ecn = spec.ecn;
+  c.mss_max = spec.mss;
   c.secret[0] = spec.secret;
   for (const Prefix& prefix : spec.addresses) c.sources[c.source_count++] = {prefix.address, 20000, 29999};
   if (spec.tune) spec.tune(c);
@@ -91,6 +94,7 @@ bool Peer::turn(Nanos now) {
       if (gone(packet)) continue;
       if (packet.meta().protocol == Protocol::tcp) {
         ecn_.received(packet);
+        measure(packet);
         stack_->input(std::move(packet), now);
       } else if (packet.meta().protocol == Protocol::udp) {
         input_udp(packet, now);
@@ -112,6 +116,15 @@ bool Peer::turn(Nanos now) {
   queue_->flush(now);
   audit_.turned(busy);
   return busy;
+}
+
+// RFC 9293 3.7.1: what comes is no larger than the MSS that was offered, options counted (RFC 6691).
+void Peer::measure(const Packet& packet) {
+  const Meta& meta = packet.meta();
+  const std::uint32_t size = meta.payload_size + meta.payload_offset - meta.l4_offset - 20u;
+  if (size > offered_mss(mss_, meta.l3 == L3::ip4) && too_large_.empty())
+    too_large_ = "a segment of " + std::to_string(size) + " bytes came to port " +
+                 std::to_string(meta.destination_port) + ", which offered an MSS of " + std::to_string(mss_);
 }
 
 void Peer::input_udp(const Packet& packet, Nanos now) {

@@ -25,6 +25,7 @@ struct PeerSpec {
   std::uint8_t secret = 0;
   bool sack = true, timestamps = true;
   tcp::Ecn ecn = tcp::Ecn::accept;
+  std::uint16_t mss = 8960;                 // what it offers at most
   std::uint32_t receive_limit = 64 * 1024;  // small ones shut the window of whoever writes to a slow reader
   std::function<void(tcp::Config&)> tune;   // the last word
 };
@@ -43,8 +44,9 @@ class Peer {
   tcp::Stack& stack() { return *stack_; }
   const Counters& counters() const { return counters_; }
   // What must hold after a turn; empty when it does.
-  std::string broken() { return audit_.due() ? AuditTimes::said(stack_->audit()) + ecn_.failure() : ""; }
+  std::string broken() { return audit_.due() ? AuditTimes::said(stack_->audit()) + ecn_.failure() + too_large_ : ""; }
   bool has_all_options() const { return all_options_; }
+  bool has_timestamps() const { return timestamps_; }
   std::uint64_t images = 0;  // connections that went out as an image and came in again
 
  protected:
@@ -75,7 +77,10 @@ class Peer {
     std::optional<tcp::ListenerId> find(const IpAddress&, std::uint16_t port, PortId) const;
   };
   bool gone(const Packet& packet) const;
-  const bool all_options_;
+  void measure(const Packet& packet);
+  const bool all_options_, timestamps_;
+  const std::uint16_t mss_;
+  std::string too_large_;  // a segment, for what this host offered
   void input_udp(const Packet& packet, Nanos now);
   Counters counters_;
   std::unique_ptr<MemoryPort> port_;

@@ -18,6 +18,12 @@ bool is_content(std::uint64_t id, std::uint64_t at, std::string_view bytes) {
 
 namespace {
 
+constexpr std::uint32_t usual_connections = 60;
+static_assert(usual_connections >= least_connections);
+// Who vanishes keeps places of the node's for minutes, until it gives up: fewer than its smallest pools have (scarce,
+// in node.cc), and one of the two permits of "narrow".
+constexpr std::uint32_t most_vanishing = 5, most_vanishing_on_narrow = 1;
+
 // Kinds of requests, each with its route in policies.cc.
 Request make_request(Rng& rng, std::uint32_t id, bool last) {
   Request r{.id = id, .method = "GET", .host = "www.example.com"};
@@ -68,7 +74,7 @@ Request make_request(Rng& rng, std::uint32_t id, bool last) {
   return r;
 }
 
-ConnectionPlan make_connection(Rng& rng, std::uint32_t index, std::uint32_t& id) {
+ConnectionPlan make_connection(Rng& rng, std::uint32_t index, std::uint32_t& id, std::uint32_t& vanishing) {
   ConnectionPlan c;
   c.kind = index % 12 < 6    ? ConnectionPlan::Kind::https
            : index % 12 < 9  ? ConnectionPlan::Kind::http
@@ -86,27 +92,42 @@ ConnectionPlan make_connection(Rng& rng, std::uint32_t index, std::uint32_t& id)
     c.ip6 = false;
     c.requests.push_back({.id = id++, .backend = "l4", .response = rng.below(40'000)});
     c.requests.back().body = 1 + rng.below(40'000);
+    if (index % 24 == 9) c.requests.back().delay = 7_s;  // longer than a flow lives behind a RST
     return c;
   }
-  if (rng.below(12) == 0) c.vanishes = 1_ms * rng.below(400);
+  if (rng.below(12) == 0) {
+    const Nanos after = 1_ms * rng.below(400);
+    if (vanishing < most_vanishing) c.vanishes = after, ++vanishing;
+  }
   if (rng.below(4) == 0) c.stalls_at = 1 + rng.below(20'000);
   const std::uint32_t n = 1 + rng.below(4);
-  for (std::uint32_t i = 0; i < n; ++i) c.requests.push_back(make_request(rng, id++, i + 1 == n));
+  for (std::uint32_t i = 0; i < n; ++i) {
+    Request& r = c.requests.emplace_back(make_request(rng, id++, i + 1 == n));
+    r.tls = c.kind == ConnectionPlan::Kind::https;
+    if (r.backend == "narrow" && c.vanishes != Nanos::never() && vanishing > most_vanishing_on_narrow)
+      r.path = "/a/" + std::to_string(r.id), r.backend = "a";
+  }
   return c;
+}
+
+std::uint64_t certain_bytes(const ConnectionPlan& c) {
+  std::uint64_t bytes = 0;
+  if (c.kind == ConnectionPlan::Kind::udp || c.vanishes != Nanos::never()) return bytes;
+  for (const Request& r : c.requests) bytes += r.body + (r.method == "HEAD" || r.cut ? 0 : r.response);
+  return bytes;
 }
 
 }  // namespace
 
 Plan make_plan(Rng& rng) {
   Plan plan;
-  std::uint32_t id = 1;
-  std::uint32_t connections = 0;
+  std::uint32_t id = 1, connections = 0, vanishing = 0;
   // As many as it takes for what a seed must carry.
-  while (connections < 60 || plan.bytes < 1'100'000) {
-    plan.connections.push_back(make_connection(rng, connections++, id));
-    if (plan.connections.back().kind == ConnectionPlan::Kind::udp) continue;
-    for (const Request& r : plan.connections.back().requests)
-      plan.bytes += r.body + (r.method == "HEAD" ? 0 : r.response);
+  while (connections < usual_connections || plan.certain_bytes < least_bytes ||
+         plan.certain_tls_bytes < least_bytes / 2) {
+    const ConnectionPlan& made = plan.connections.emplace_back(make_connection(rng, connections++, id, vanishing));
+    plan.certain_bytes += certain_bytes(made);
+    if (made.kind == ConnectionPlan::Kind::https) plan.certain_tls_bytes += certain_bytes(made);
   }
   plan.by_id.resize(id);
   for (const ConnectionPlan& c : plan.connections)

@@ -13,6 +13,12 @@
 
 namespace sluice::sim {
 
+// What every seed carries at least; half of the bytes through TLS.
+inline constexpr std::uint32_t least_connections = 50;
+inline constexpr std::uint64_t least_bytes = 1'000'000;
+// So long an open takes at most: seven SYNs. Of four or five, links as bad as these lose all in one of 10,000 seeds.
+inline constexpr Nanos connect_patience{130'000'000'000};
+
 // Byte `at` of the body `id`.
 inline std::uint8_t content_byte(std::uint64_t id, std::uint64_t at) {
   const std::uint64_t x = (at / 8 + (id << 20)) * 0x9e3779b97f4a7c15;
@@ -39,6 +45,7 @@ struct Request {
   Framing framing = Framing::length;
   Nanos delay{};     // the backend thinks so long
   bool cut = false;  // the backend dies in the middle of the body
+  bool tls = false;  // the client asks through TLS
 };
 
 struct ConnectionPlan {
@@ -55,7 +62,9 @@ struct ConnectionPlan {
 struct Plan {
   std::vector<ConnectionPlan> connections;
   std::vector<const Request*> by_id;
-  std::uint64_t bytes = 0;  // of all bodies
+  // Bytes of bodies that come to their end whatever happens: not those of a client that vanishes, nor of an answer
+  // whose backend dies in its middle. The plan grows until they are enough.
+  std::uint64_t certain_bytes = 0, certain_tls_bytes = 0;
 };
 
 Plan make_plan(Rng& rng);

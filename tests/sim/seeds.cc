@@ -58,7 +58,8 @@ class Report {
   }
   int close() {
     print(sum_, done_);
-    if (options_.seeds >= long_from) print_table();
+    if (options_.seeds >= long_from) std::printf("\n"), print_table(stdout), std::printf("\n");
+    if (!options_.record.empty()) record();
     if (options_.seeds >= eventful_from && !options_.stop && !options_.shrink.any()) {
       const char* missing = sum_.missing();
       if (missing) std::printf("not ok every kind of trouble # no %s\n", missing);
@@ -75,15 +76,22 @@ class Report {
     for (std::size_t i = 0; i < sum_count; ++i) std::printf(" %llu %s,", LLU(sums.counts[i]), sum_names[i].text);
     std::printf(" %.0f s of virtual time\n", sums.virtual_time.seconds());
   }
-  // For docs/tcp.md.
-  void print_table() const {
-    std::printf(
-        "\n%llu seeds (from %llu), %llu failed, %.0f s of wall time on %u processes, %.1f h of virtual time.\n\n",
+  void print_table(std::FILE* out) const {
+    std::fprintf(
+        out, "%llu seeds (from %llu), %llu failed, %.0f s of wall time on %u processes, %.1f h of virtual time.\n\n",
         LLU(done_), LLU(options_.first), LLU(failed_), seconds_since(began_), options_.jobs,
         sum_.virtual_time.seconds() / 3600);
-    std::printf("| event | count |\n|---|---|\n");
-    for (std::size_t i = 0; i < sum_count; ++i) std::printf("| %s | %llu |\n", sum_names[i].text, LLU(sum_.counts[i]));
-    std::printf("\n");
+    std::fprintf(out, "| event | count |\n|---|---|\n");
+    for (std::size_t i = 0; i < sum_count; ++i)
+      std::fprintf(out, "| %s | %llu |\n", sum_names[i].text, LLU(sum_.counts[i]));
+  }
+  // For docs/tcp.md.
+  void record() {
+    std::FILE* file = std::fopen(options_.record.c_str(), "w");
+    if (file) print_table(file);
+    if (file && std::fclose(file) == 0) return;
+    std::fprintf(stderr, "%s cannot be written\n", options_.record.c_str());
+    ++failed_;
   }
 
   const Options& options_;

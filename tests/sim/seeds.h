@@ -15,7 +15,8 @@ struct Options {
   std::uint64_t seeds = 200, first = 1;
   unsigned jobs = 1;
   bool verbose = false;
-  bool stop = false;  // at the first seed that fails
+  bool stop = false;   // at the first seed that fails
+  std::string record;  // a file for the table of events, for docs/tcp.md; empty: none
   Shrink shrink;
 };
 

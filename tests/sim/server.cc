@@ -122,7 +122,8 @@ void Servers::step_l4(ServerConnection& c, Nanos now) {
   bytes += c.in.size();
   c.in.clear();
   if (c.body_received > c.request->body) return fail(c, "more bytes than were sent");
-  if (c.finished && !c.replied) {
+  if (c.finished && !c.replied && c.due == Nanos{}) c.due = now + c.request->delay;
+  if (c.finished && !c.replied && now >= c.due) {
     if (c.body_received != c.request->body) return fail(c, "the stream ended early");
     c.out = content(response_body(c.request->id), 0, c.request->response);
     c.replied = true;
@@ -183,6 +184,7 @@ bool Servers::body_bytes(ServerConnection& c, std::size_t n) {
   c.in.erase(0, n);
   c.body_received += n;
   bytes += n;
+  if (c.request->tls) tls_bytes += n;
   c.left -= n;
   return true;
 }

@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <map>
+#include <numeric>
 
 #include "tests/sim/peer.h"
 #include "tests/sim/plan.h"
@@ -30,7 +31,8 @@ class Servers final : public Peer {
   const std::string& failure() const { return failure_.empty() ? udp_.failure() : failure_; }
   // How often a request came.
   std::uint32_t asked(std::uint32_t id) const { return asked_[id]; }
-  std::uint64_t bytes = 0;
+  std::uint64_t asked() const { return std::accumulate(asked_.begin(), asked_.end(), std::uint64_t{0}); }
+  std::uint64_t bytes = 0, tls_bytes = 0;  // of bodies; of them, what clients sent through TLS
   std::size_t open() const { return by_user_.size(); }
 
  private:

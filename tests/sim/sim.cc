@@ -45,6 +45,7 @@ bool read_options(int argc, char** argv, Options& options, std::uint64_t& smalle
     else if (word == "--first") options.first = number();
     else if (word == "--jobs") options.jobs = static_cast<unsigned>(number());
     else if (word == "--minimise") smaller = number();
+    else if (word == "--record") options.record = argv[++i];
     else if (word == "--only") read_only(argv[++i], options.shrink);
     else if (word != "--without" || !read_without(argv[++i], options.shrink)) return false;
   }
@@ -54,6 +55,7 @@ bool read_options(int argc, char** argv, Options& options, std::uint64_t& smalle
 void usage() {
   std::fprintf(stderr,
                "usage: sluice-sim [--seeds N] [--first SEED] [--jobs N] [--verbose] [--stop]\n"
+               "                  [--record FILE]  (the table of events)\n"
                "                  [--without TROUBLE,...] [--only CONNECTION,...]\n"
                "       sluice-sim --minimise SEED\n"
                "troubles:\n");

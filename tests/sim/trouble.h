@@ -33,6 +33,12 @@ enum class Trouble : std::uint8_t {
   images,
   swaps,
   teardown,
+  cookies,
+  small_mss,
+  lies,
+  renege,
+  ports,
+  past,
   count_
 };
 inline constexpr std::size_t trouble_count = static_cast<std::size_t>(Trouble::count_);
@@ -51,7 +57,7 @@ inline constexpr std::array<TroubleName, trouble_count> trouble_names{{
     {"corrupt", "one bit flipped"},
     {"delay", "delay and jitter"},
     {"rate", "a line with a rate, a short queue, ECN marks"},
-    {"forge", "forged ACKs of what was never sent"},
+    {"forge", "forged ACKs of what was never sent, and RSTs"},
     {"shrink", "windows that shrink"},
     {"mtu", "a path whose MTU changes, with ICMP or without"},
     {"scarce", "pools so small that they run full"},
@@ -62,6 +68,12 @@ inline constexpr std::array<TroubleName, trouble_count> trouble_names{{
     {"images", "connections moved as images"},
     {"swaps", "policies that change"},
     {"teardown", "a node torn down in the middle first"},
+    {"cookies", "SYN cookies for every SYN"},
+    {"small-mss", "hosts that offer a small MSS"},
+    {"lies", "ICMP errors that somebody forges, blindly or with an MTU that no path has"},
+    {"renege", "SACKs of what never came"},
+    {"ports", "so few ports to connect from that they are used again"},
+    {"past", "what the node received long ago comes once more"},
 }};
 
 constexpr std::optional<Trouble> trouble_of(std::string_view name) {

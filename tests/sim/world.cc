@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tests/sim/client.h"
+#include "tests/sim/ends.h"
 #include "tests/sim/server.h"
 
 namespace sluice::sim {
@@ -15,7 +16,7 @@ using namespace literals;
 namespace {
 
 constexpr Nanos start{1'000'000'000};
-constexpr Nanos patience = 600_s;  // of virtual time, for everything
+constexpr Nanos patience = 1200_s;  // of virtual time, for everything: a request has 600 s
 
 Impairment make_impairment(Rng& rng, const Shrink& shrink) {
   Impairment i;
@@ -48,6 +49,8 @@ CableSpec make_cable(std::uint64_t seed, Rng& rng, const Shrink& shrink) {
   if (seed % 3 == 1 && shrink.has(Trouble::ack_loss)) c.ack_loss_ppm = 150'000;
   if (rng.below(2) && shrink.has(Trouble::forge)) c.forge_ppm = 5'000;
   if (rng.below(3) == 0 && shrink.has(Trouble::tail_loss)) c.tail_loss_ppm = 60'000;
+  if (seed % 5 == 4 && shrink.has(Trouble::renege)) c.renege_ppm = 300'000;
+  if (seed % 6 == 2 && shrink.has(Trouble::lies)) c.blind_ppm = 500'000, c.silly_ppm = 3'000;
   if (rng.below(4) == 0 && shrink.has(Trouble::shrink)) c.shrink_ppm = 100'000, c.shrink_until = start + 5_s;
   const Nanos down = start + 1_ms * rng.below(2'000), narrow = start + 1_ms * rng.below(1'500);
   const Nanos down_for = 1_ms * (10 + rng.below(700));
@@ -67,6 +70,9 @@ NodeSpec make_node_spec(std::uint64_t seed, Rng& rng, const Shrink& shrink) {
   spec.scarce = (seed % 4 == 2 || seed % 8 == 3) && shrink.has(Trouble::scarce);
   spec.rekeys = seed % 3 == 0 && shrink.has(Trouble::rekey);
   spec.swaps = shrink.has(Trouble::swaps);
+  // Where a refusal is right: an ACK that is lost, and data that overtakes other data, is a RST by a cookie's nature.
+  spec.cookies = spec.scarce && seed % 3 == 0 && shrink.has(Trouble::cookies);
+  spec.few_ports = spec.scarce && shrink.has(Trouble::ports);  // a refusal for want of one is right there
   spec.ecn = rng.below(2) && shrink.has(Trouble::ecn) ? tcp::Ecn::ask : tcp::Ecn::accept;
   spec.offloads = rng.below(2);
   for (PortId port = 0; port < Node::ports; ++port) {
@@ -75,6 +81,16 @@ NodeSpec make_node_spec(std::uint64_t seed, Rng& rng, const Shrink& shrink) {
     spec.cable[port] = make_cable(seed, rng, shrink);
   }
   return spec;
+}
+
+// What the hosts of a seed offer at most.
+std::uint16_t mss_of(std::uint64_t seed) {
+  switch (seed % 5) {
+    case 0: return 536;
+    case 1: return 1'000;
+    case 2: return 1'300;
+    default: return 8'960;
+  }
 }
 
 PeerSpec peer_spec(std::uint64_t seed, PortId port, const Shrink& shrink, std::initializer_list<const char*> addresses,
@@ -87,6 +103,7 @@ PeerSpec peer_spec(std::uint64_t seed, PortId port, const Shrink& shrink, std::i
   const std::uint64_t kind = (seed / 2 + port * 3) % 8;
   if (shrink.has(Trouble::plain)) spec.sack = kind != 1 && kind != 4 && kind != 6, spec.timestamps = kind < 5;
   if ((seed / 3 + port) % 2 && shrink.has(Trouble::ecn)) spec.ecn = tcp::Ecn::ask;
+  if (shrink.has(Trouble::small_mss)) spec.mss = mss_of(seed);
   for (const char* address : addresses) spec.addresses.push_back(*parse_prefix(address));
   return spec;
 }
@@ -150,6 +167,7 @@ class World {
         spec_(make_node_spec(seed, rng_, shrink)),
         plan_(make_plan(rng_)),
         failing_(seed % 5 == 3 && shrink.has(Trouble::failing)),
+        mss_(shrink.has(Trouble::small_mss) ? mss_of(seed) : 8'960),
         node_(spec_, shared, start),
         clients_(peer_spec(seed, 0, shrink, {"10.0.0.100/24", "10.0.0.101/24", "10.0.0.102/24", "fd00::100/64"}, {}),
                  shared.peers, start, plan_, shrink, seed + 1, spec_.scarce || failing_),
@@ -174,6 +192,12 @@ class World {
   bool turn();
   void manage(bool busy);
   std::string check_asked() const;
+  std::string check_agreement();
+  std::string check_past();
+  std::uint64_t opened() const {
+    return node_.counter(Counter::tcp_accepted) + node_.counter(Counter::tcp_connected) +
+           clients_.counters().get(Counter::tcp_connected) + servers_.counters().get(Counter::tcp_accepted);
+  }
 
   Shared& shared_;
   const Shrink& shrink_;
@@ -181,12 +205,14 @@ class World {
   const NodeSpec spec_;
   const Plan plan_;
   const bool failing_;  // allocations, now and then
+  const std::uint16_t mss_;
   Node node_;
   Clients clients_;
   Servers servers_;
   Nanos now_ = start;
-  Nanos idle_step_ = 20_us;
+  Nanos idle_step_ = 20_us, longest_step_ = 50_ms;  // the latter when all is done
   std::uint64_t turns_ = 0, failing_turns_ = 0;
+  std::uint64_t agreed_ = 0;  // connections, when check_agreement() looked last
 };
 
 void World::manage(bool busy) {
@@ -219,7 +245,7 @@ bool World::turn() {
   busy |= servers_.turn(now_);
   ++turns_;
   manage(busy);
-  idle_step_ = busy ? 20_us : std::min(idle_step_ * 2, clients_.all_done() ? 50_ms : 4_ms);
+  idle_step_ = busy ? 20_us : std::min(idle_step_ * 2, clients_.all_done() ? longest_step_ : 4_ms);
   now_ += idle_step_ + Nanos{rng_.below(5'000)};
   return busy;
 }
@@ -230,12 +256,14 @@ std::string World::run() {
     if (spec_.scarce) hog.turn(now_);
     turn();
     for (const std::string& failure : {clients_.failure(), servers_.failure(), clients_.broken(), servers_.broken(),
-                                       node_.broken(), node_.shared_connections(now_)})
+                                       node_.broken(), node_.shared_connections(now_), check_agreement()})
       if (!failure.empty()) return failure;
     if (now_ - start > patience)
       return "not done after " + std::to_string(patience.millis() / 1000) + " s:" + clients_.unfinished();
   }
   hog.end();
+  if (!servers_.has_timestamps() && node_.counter(Counter::tcp_time_wait_reused) > 0)
+    return "a tuple in TIME-WAIT was used again without timestamps (RFC 6191)";
   // Idle connections and what lingers end by their deadlines: after 300 s of silence TLS says goodbye, and a peer that
   // is gone does not acknowledge that for 300 s and one retransmission timeout more.
   const Nanos done = now_;
@@ -243,7 +271,40 @@ std::string World::run() {
     turn();
     if (now_ - done > 800_s) return "left over 800 s after the last answer:" + node_.leftovers();
   }
-  return check_asked();
+  const std::string wrong = check_asked();
+  return wrong.empty() ? check_past() : wrong;
+}
+
+// Now and then, when some have been opened.
+std::string World::check_agreement() {
+  constexpr std::uint64_t some = 8;
+  if (opened() < agreed_ + some) return {};
+  agreed_ = opened();
+  const auto node = node_.connections(now_);
+  const std::string wrong = difference(node, connections_in(clients_.stack(), now_), mss_);
+  return wrong.empty() ? difference(node, connections_in(servers_.stack(), now_), mss_) : wrong;
+}
+
+// What came to the node at the beginning comes once more, when no SYN cookie of then is good any more: nothing may
+// follow from it.
+std::string World::check_past() {
+  if (!shrink_.has(Trouble::past)) return {};
+  const auto settle = [&] {
+    const Nanos from = now_;
+    while (!node_.leftovers().empty() && now_ - from < 800_s) turn();
+  };
+  longest_step_ = 500_ms;
+  for (const Nanos until = now_ + 130_s; now_ < until;) turn();
+  const std::uint64_t before = opened(), asked = servers_.asked();
+  node_.repeat_past();
+  for (const Nanos until = now_ + 1_s; now_ < until;) turn();
+  settle();
+  if (opened() != before) return "old segments have opened a connection";
+  if (servers_.asked() != asked) return "old segments have asked a backend";
+  for (const std::string& failure : {clients_.failure(), servers_.failure(), clients_.broken(), servers_.broken(),
+                                     node_.broken(), node_.leftovers()})
+    if (!failure.empty()) return "behind old segments:" + failure;
+  return {};
 }
 
 // What a backend must answer reached it once, and nothing else did. Where connections are refused for want of room, a
@@ -265,10 +326,9 @@ void World::sum(Sums& out) const {
     const ConnectionPlan& c = plan_.connections[i];
     ++out[Sum::connections];
     out[Sum::requests] += c.requests.size();
-    if (c.kind != ConnectionPlan::Kind::https) continue;
-    for (const Request& r : c.requests) out[Sum::tls_bytes] += r.body + r.response;
   }
   out[Sum::bytes] = clients_.bytes + servers_.bytes;
+  out[Sum::tls_bytes] = clients_.tls_bytes + servers_.tls_bytes;
   out[Sum::datagrams] = clients_.datagrams();
   const ImpairStats bad = node_.impaired();
   out[Sum::tail_losses] = node_.cables(&Cable::tails_lost);
@@ -299,6 +359,12 @@ void World::sum(Sums& out) const {
   out[Sum::tls_images] = node_.tls_images;
   out[Sum::key_updates] = node_.counter(Counter::tls_key_updates_sent);
   out[Sum::vanished] = clients_.vanished;
+  out[Sum::cookies] = everywhere(Counter::tcp_syn_cookies_accepted);
+  out[Sum::lies] = node_.cables(&Cable::lies);
+  out[Sum::reneged] = node_.cables(&Cable::reneged);
+  out[Sum::cuts] = node_.counter(Counter::tcp_pressure_cut_idle) + node_.counter(Counter::tcp_pressure_cut_greedy);
+  out[Sum::reused] = node_.counter(Counter::tcp_time_wait_reused);
+  out[Sum::repeated] = node_.cables(&Cable::repeated);
   out[Sum::turns] = turns_;
   out.virtual_time = now_ - start;
 }
@@ -351,7 +417,8 @@ Outcome run_seed(std::uint64_t seed, const Shrink& shrink, Shared& shared) {
                   " descriptors";
   else if (shared.peers.data_free() != peer_data || shared.peers.slices_free() != peer_slices)
     out.failure = "the peers kept packet buffers";
-  else if (!shrink.any() && (out.sums[Sum::connections] < 50 || out.sums[Sum::bytes] < 1'000'000))
+  else if (!shrink.any() && (out.sums[Sum::connections] < least_connections || out.sums[Sum::bytes] < least_bytes ||
+                             out.sums[Sum::tls_bytes] < least_bytes / 2))
     out.failure = "the seed carried too little";
   return out;
 }
