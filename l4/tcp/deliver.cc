@@ -165,6 +165,14 @@ void drop_out_of_order(Tcb& t, Core& core) {
   reassembly.clear(core.holes);
 }
 
+void drop_out_of_order_behind(Tcb& t, Seq end, Core& core) {
+  Reassembly& reassembly = t.transit->reassembly;
+  const std::uint32_t before = reassembly.buffers();
+  reassembly.drop_behind(core.holes, end);
+  core.held -= before - reassembly.buffers();
+  core.out_of_order_held -= before - reassembly.buffers();
+}
+
 void consumed(Tcb& t, std::uint32_t bytes, Core& core, Nanos now) {
   bytes = std::min(bytes, t.unconsumed_bytes - std::min(t.unconsumed_bytes, t.received.size()));
   if (bytes == 0) return;

@@ -34,6 +34,7 @@ std::uint32_t window_to_offer(const Tcb& t, const Core& core);  // bytes from RC
 void consumed(Tcb& t, std::uint32_t bytes, Core& core, Nanos now);
 // What waits behind a hole is wanted no more.
 void drop_out_of_order(Tcb& t, Core& core);
+void drop_out_of_order_behind(Tcb& t, Seq end, Core& core);
 // transit.cc: a connection that is at rest gets its own Transit, before anything in it is written. False: there is
 // none.
 bool wake(Tcb& t, Core& core);

@@ -19,7 +19,7 @@ enum : std::uint8_t {
   fin_was_received = 32,
   is_transparent = 64
 };
-enum : std::uint8_t { ecn_agreed = 1, ecn_echo_due = 2, ecn_cwr_due = 4, ecn_seen = 8 };
+enum : std::uint8_t { ecn_agreed = 1, ecn_echo_due = 2, ecn_cwr_due = 4, ecn_seen = 8, ecn_no_ect = 16 };
 
 std::uint32_t hole_count(const Reassembly& r, const Holes& holes) {
   std::uint32_t n = 0;
@@ -65,7 +65,8 @@ std::size_t Stack::export_image(ConnId id, MutableBytes to, Nanos now) const {
   out.u16(0);
   out.u8(static_cast<std::uint8_t>(t->state));
   out.u8(static_cast<std::uint8_t>((t->ecn ? ecn_agreed : 0) | (t->echo_due ? ecn_echo_due : 0) |
-                                   (t->cwr_due ? ecn_cwr_due : 0) | (t->ect_seen ? ecn_seen : 0)));
+                                   (t->cwr_due ? ecn_cwr_due : 0) | (t->ect_seen ? ecn_seen : 0) |
+                                   (t->ecn_quiet ? ecn_no_ect : 0)));
   out.u8(static_cast<std::uint8_t>((t->passive ? is_passive : 0) | (t->timestamps ? has_ts : 0) |
                                    (t->sack ? has_sack : 0) | (t->fin_queued ? fin_is_queued : 0) |
                                    (t->fin_seen ? fin_was_seen : 0) | (t->fin_received ? fin_was_received : 0) |
@@ -187,6 +188,7 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
   t->echo_due = ecn & ecn_echo_due;
   t->cwr_due = ecn & ecn_cwr_due;
   t->ect_seen = ecn & ecn_seen;
+  t->ecn_quiet = ecn & ecn_no_ect;
   t->snd_una = s.snd_una;
   t->snd_nxt = s.snd_nxt;
   t->snd_wl1 = s.snd_wl1;

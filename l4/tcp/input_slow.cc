@@ -172,6 +172,11 @@ Verdict text_and_fin(Tcb& t, const Segment& s, Packet packet, Core& core, Nanos 
     size = edge > begin ? static_cast<std::uint32_t>(edge - begin) : 0;
     t.acknowledge_now();
   }
+  // Behind a FIN that waits there is nothing (Linux forgets it with what was queued behind the FIN).
+  if (t.fin_seen && begin + size > t.transit->fin_seq) {
+    size = t.transit->fin_seq > begin ? static_cast<std::uint32_t>(t.transit->fin_seq - begin) : 0;
+    t.acknowledge_now();
+  }
   if (size > 0) {
     if (t.released) {  // nobody will ever read it (RFC 9293 3.6.1, as Linux)
       close(t, 0, core);
@@ -182,11 +187,13 @@ Verdict text_and_fin(Tcb& t, const Segment& s, Packet packet, Core& core, Nanos 
   // Eighth: the FIN, when all before it is here.
   if (s.has(flag_fin) && !cut) {
     if (s.seq + s.size == t.rcv_nxt) return fin_arrived(t, core, now);
-    if (wake(t, core)) {
-      t.fin_seen = true;
-      t.transit->fin_seq = s.seq + s.size;
-    } else {
+    const Seq at = s.seq + s.size;
+    if (!wake(t, core)) {
       core.counters.add(Counter::tcp_no_transit);  // the peer sends it again
+    } else if (!t.fin_seen || at < t.transit->fin_seq) {
+      t.fin_seen = true;
+      t.transit->fin_seq = at;
+      drop_out_of_order_behind(t, at, core);
     }
   }
   if (t.fin_seen && t.transit->fin_seq == t.rcv_nxt) return fin_arrived(t, core, now);

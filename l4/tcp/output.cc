@@ -28,8 +28,11 @@ bool send_handshake(Sender& s) {
   h.has_window_scale = t.rcv_scale > 0 || (!reply && c.window_scaling);
   h.window_scale = t.rcv_scale;
   // ECN is asked for once: a SYN that is lost may have been lost for asking (RFC 3168 6.1.1.1).
-  if (!reply) t.ecn = c.ecn == Ecn::ask && t.back_off == 0;
-  if (t.ecn) h.flags |= reply ? flag_ece : flag_ece | flag_cwr;
+  if (!reply) {
+    if (t.back_off == 0) t.ecn = c.ecn == Ecn::ask;
+    else t.ecn_quiet = t.ecn;
+  }
+  if (t.ecn && (reply || !t.ecn_quiet)) h.flags |= reply ? flag_ece : flag_ece | flag_cwr;
   if (reply) {
     h.flags |= flag_ack;
     h.ack = t.rcv_nxt;
@@ -110,10 +113,10 @@ bool send_new(Sender& s, std::uint32_t size, bool fin) {
   }
   const bool last = t.snd_nxt + size == t.queue.end() && size;
   // Also at the end of a piece that is cut on its way, so that receivers which join its segments do not wait for more.
-  const bool push = size > s.mss || (last && (t.force_send || !s.core.settings[t.settings].more));
-  Header h = header_of(s, t.snd_nxt, static_cast<std::uint8_t>((push ? flag_psh : 0) | (fin ? flag_fin : 0)));
+  const bool push = last && (t.force_send || !s.core.settings[t.settings].more), many = size > s.mss;
+  Header h = header_of(s, t.snd_nxt, static_cast<std::uint8_t>((push || many ? flag_psh : 0) | (fin ? flag_fin : 0)));
   if (t.ecn && size) {  // RFC 3168 6.1: on new data only
-    h.ecn = EcnField::ect0;
+    if (!t.ecn_quiet) h.ecn = EcnField::ect0;
     if (t.cwr_due) h.flags |= flag_cwr;
     t.cwr_due = false;
   }
@@ -208,9 +211,13 @@ bool send_unsent(Sender& s, unsigned& budget, bool& held) {
     }
     if (held_by_pace(t, s.core.config, s.now)) break;
     bool fin = false;
-    const std::uint32_t size = allowance(s, fin, held);
+    std::uint32_t size = allowance(s, fin, held);
     if (size == 0 && !fin) break;
-    if (t.transit->board.empty()) begin_flight(s);
+    if (t.transit->board.empty()) {
+      const std::uint32_t cwnd = t.congestion.cwnd();
+      begin_flight(s);
+      if (t.congestion.cwnd() < cwnd) size = allowance(s, fin, held);
+    }
     if (!send_new(s, size, fin)) {
       more = true;
       break;
@@ -278,6 +285,12 @@ bool output(Tcb& t, Core& core, Egress& egress, Nanos now, unsigned& budget) {
   if (paces(t, core.config)) {
     const auto tick = static_cast<std::uint32_t>(std::min<std::uint64_t>(pacing_rate(t) / 1000, s.chunk));
     s.chunk = std::max(tick - tick % s.mss, std::min(s.chunk, 2 * s.mss));
+  } else if (const std::uint32_t rtt = t.rtt.min_us(); rtt >= 512 && s.chunk > s.mss) {
+    // A millisecond's worth of the rate, and more where the way is short, so that a far peer is not sent all that it
+    // may have in one piece (Linux: tcp_tso_autosize).
+    const std::uint64_t near = rtt >> 9 < 17 ? 65536u >> (rtt >> 9) : 0, size = pacing_rate(t) / 1024 + near;
+    s.chunk =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(s.chunk, std::max<std::uint64_t>(size / s.mss, 2) * s.mss));
   }
   if (t.handshake_due && !send_handshake(s)) return true;
   if (t.state < State::established) {

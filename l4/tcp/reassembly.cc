@@ -130,6 +130,24 @@ unsigned Reassembly::report(const Holes& holes, unsigned limit, std::array<Range
   return count;
 }
 
+void Reassembly::drop_behind(Holes& holes, Seq end) {
+  std::uint32_t previous = no_slot, at = head_;
+  while (at != no_slot && holes[at].begin < end) {
+    if (Hole& hole = holes[at]; hole.end() > end) {
+      const std::uint32_t bytes = hole.data.size(), buffers = hole.data.segments();
+      hole.data.trim_back(static_cast<std::uint32_t>(hole.end() - end));
+      recount(std::int64_t{hole.data.size()} - bytes, std::int64_t{hole.data.segments()} - buffers);
+    }
+    previous = at;
+    at = holes[at].next;
+  }
+  while (at != no_slot) {
+    const std::uint32_t next = holes[at].next;
+    drop_after(holes, previous, at);
+    at = next;
+  }
+}
+
 void Reassembly::clear(Holes& holes) {
   while (head_ != no_slot) drop_after(holes, no_slot, head_);
 }

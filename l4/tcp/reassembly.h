@@ -38,6 +38,7 @@ class Reassembly {
   // Up to `limit` ranges for a SACK option, the one touched last first (RFC 2018 4).
   unsigned report(const Holes& holes, unsigned limit, std::array<Range, 4>& out) const;
   void clear(Holes& holes);
+  void drop_behind(Holes& holes, Seq end);  // all from `end` on
   bool operator==(const Reassembly&) const = default;
 
  private:

@@ -69,7 +69,8 @@ struct alignas(64) Tcb {
   bool reset_due : 1 = false;
   bool transparent : 1 = false;
   bool mtu_probe_out : 1 = false;
-  std::uint8_t snd_scale = 0, rcv_scale = 0;
+  std::uint8_t snd_scale : 4 = 0, rcv_scale : 4 = 0;  // 14 at most
+  bool ecn_quiet : 1 = false;   // agreed on, but a SYN of ours did not ask: no ECT (RFC 3168 6.1.1)
   std::uint8_t acks_due = 0;    // ACKs to send in the next output
   std::uint8_t quick_acks = 0;  // ACKs that go at once
   std::uint8_t keepalives = 0;  // unanswered

@@ -60,14 +60,25 @@ class Peer {
   }
   Packet make(const Seg& s) {
     const std::size_t options = (s.options.size() + 3) / 4 * 4;
-    Bytes ip(20 + 20 + options, 0);
-    ip[0] = 0x45;
-    ip[1] = s.ecn;
-    ip[8] = 64;
-    ip[9] = 6;
-    std::copy_n(&here.address.bytes[12], 4, &ip[12]);
-    std::copy_n(&there.address.bytes[12], 4, &ip[16]);
-    std::uint8_t* tcp = &ip[20];
+    const bool v4 = here.address.is_v4();
+    const std::size_t header = v4 ? 20 : 40;
+    Bytes ip(header + 20 + options, 0);
+    if (v4) {
+      ip[0] = 0x45;
+      ip[1] = s.ecn;
+      ip[8] = 64;
+      ip[9] = 6;
+      std::copy_n(&here.address.bytes[12], 4, &ip[12]);
+      std::copy_n(&there.address.bytes[12], 4, &ip[16]);
+    } else {
+      ip[0] = 0x60;
+      ip[1] = static_cast<std::uint8_t>(s.ecn << 4);
+      ip[6] = 6;
+      ip[7] = 64;
+      std::copy_n(here.address.bytes.data(), 16, &ip[8]);
+      std::copy_n(there.address.bytes.data(), 16, &ip[24]);
+    }
+    std::uint8_t* tcp = &ip[header];
     tcp[0] = here.port >> 8 & 0xff;
     tcp[1] = here.port & 0xff;
     tcp[2] = there.port >> 8 & 0xff;
@@ -88,16 +99,17 @@ class Peer {
     stack_.output(egress, now);
     if (at_ == egress.sent.size()) return {};
     const Bytes& ip = egress.sent[at_++];
-    const std::uint8_t* tcp = &ip[20];
+    const std::size_t before = here.address.is_v4() ? 20 : 40;
+    const std::uint8_t* tcp = &ip[before];
     const std::size_t header = (tcp[12] >> 4) * 4u;
     Got g;
     g.seq = get32(tcp + 4);
     g.ack = get32(tcp + 8);
     g.flags = tcp[13];
-    g.ecn = ip[1] & 3;
+    g.ecn = (here.address.is_v4() ? ip[1] : ip[1] >> 4) & 3;
     g.window = static_cast<std::uint16_t>(tcp[14] << 8 | tcp[15]);
     g.options = tcp::parse_options({tcp + 20, header - 20}, g.flags & SYN);
-    g.payload.assign(ip.begin() + 20 + static_cast<std::ptrdiff_t>(header), ip.end());
+    g.payload.assign(ip.begin() + static_cast<std::ptrdiff_t>(before + header), ip.end());
     local_port = static_cast<std::uint16_t>(tcp[0] << 8 | tcp[1]);
     return g;
   }

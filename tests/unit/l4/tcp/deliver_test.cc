@@ -40,6 +40,34 @@ TEST_F(ScriptTest, WhatAPeerSentBeyondItsOwnEndIsForgotten) {
   EXPECT_EQ(stack->held_buffers(), 0u);
 }
 
+// Linux as well: what was queued behind the FIN goes when the FIN is reached.
+TEST_F(ScriptTest, BehindAFinThatWaitsThereIsNothing) {
+  for (const bool fin_first : {true, false}) {
+    SCOPED_TRACE(fin_first);
+    peer.reset(), stack.reset(), start({});
+    establish();
+    const Seg fin{.flags = FIN | ACK, .seq = 105, .ack = iss + 1, .payload = "ef"};
+    if (fin_first) send(fin);
+    send({.flags = ACK, .seq = 107, .ack = iss + 1, .payload = "beyond"});  // over the FIN's own number
+    send({.flags = ACK, .seq = 120, .ack = iss + 1, .payload = "far beyond"});
+    send({.flags = FIN | ACK, .seq = 130, .ack = iss + 1});
+    if (!fin_first) send(fin);
+    while (next()) {}
+    EXPECT_EQ(events(), 0);
+    EXPECT_STREQ(stack->audit(), nullptr);
+    send({.flags = ACK, .seq = 101, .ack = iss + 1, .payload = "abcd"});
+    EXPECT_EQ(events(), event_readable | event_finished);
+    EXPECT_SEGMENT(ACK, iss + 1, 108u);
+    Chain in;
+    stack->receive(id, in);
+    EXPECT_EQ(in.size(), 6u);
+    stack->consumed(id, in.size(), now);
+    in.clear();
+    EXPECT_STREQ(stack->audit(), nullptr);
+    EXPECT_EQ(stack->held_buffers(), 0u);
+  }
+}
+
 TEST_F(ScriptTest, TinySegmentsShareBuffersAndTheWindowFollowsTheCharge) {
   establish();
   for (unsigned i = 0; i < 1000; ++i) send({.flags = ACK, .seq = 101 + i, .ack = iss + 1, .payload = "z"});

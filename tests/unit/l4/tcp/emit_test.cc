@@ -93,5 +93,40 @@ TEST_F(EmitTest, APieceIsHalfOfTheWindowAndIsPushed) {
   EXPECT_EQ(peer->egress.super_segments, 2u);
 }
 
+// As Linux: a far peer is sent a millisecond's worth in one piece, two segments at least.
+TEST_F(EmitTest, APieceForAFarPeerIsSmall) {
+  start({});
+  peer->egress.way = {1500, true, true};
+  send({.flags = SYN, .seq = 100, .options = {2, 4, 0x05, 0xb4}});
+  iss = next()->seq;
+  later(100_ms);
+  send({.flags = ACK, .seq = 101, .ack = iss + 1});
+  events();
+  give(30'000);
+  std::string pushes;
+  while (const auto got = next()) pushes += got->flags & PSH ? 'P' : '.';
+  EXPECT_EQ(pushes, ".P.P.P.P.P");
+}
+
+// RFC 2861, with pieces: the first after silence is no larger than the window that the silence left.
+TEST_F(EmitTest, TheFirstPieceAfterSilenceFitsTheRestartedWindow) {
+  start({});
+  peer->egress.way = {1500, true, true};
+  establish({2, 4, 0x05, 0xb4, 1, 3, 3, 7});
+  for (std::uint32_t acked = 0; acked < 100 * 1460;) {
+    give(10 * 1460);
+    while (next()) {}
+    acked += 10 * 1460;
+    send({.flags = ACK, .seq = 101, .ack = iss + 1 + acked, .window = 60'000});
+    events();
+  }
+  ASSERT_GT(info().cwnd_segments, 15u);
+  later(10_s);
+  give(60 * 1460);
+  unsigned count = 0;
+  while (next()) ++count;
+  EXPECT_EQ(count, 10u);
+}
+
 }  // namespace
 }  // namespace sluice::tcp

@@ -16,6 +16,17 @@ struct JoinTest : ScriptTest {
   Seg data(std::uint32_t at, std::size_t size, std::uint8_t flags = ACK) const {
     return {.flags = flags, .seq = 101 + at, .ack = iss + 1, .payload = text(at, size)};
   }
+  // A new stack and a connection, over IPv4 or IPv6.
+  void begin(bool v6) {
+    peer.reset();
+    stack.reset();
+    start({});
+    if (v6) {
+      peer->here.address = *parse_ip("2001:db8::1");
+      peer->there.address = *parse_ip("2001:db8::7");
+    }
+    establish();
+  }
   // Sends them in one burst; how many joined the one before them.
   std::uint64_t burst(std::vector<Seg> segments) {
     const std::uint64_t joined = counters.get(Counter::tcp_segments_joined),
@@ -36,12 +47,15 @@ struct JoinTest : ScriptTest {
 };
 
 TEST_F(JoinTest, ARunInOrderIsOneSegmentAndOneAck) {
-  establish();
-  EXPECT_EQ(burst({data(0, 1000), data(1000, 1000), data(2000, 1000), data(3000, 400, ACK | PSH)}), 3);
-  EXPECT_EQ(received(), text(0, 3400));
-  EXPECT_SEGMENT(ACK, iss + 1, 3501u);
-  EXPECT_SILENCE();
-  EXPECT_EQ(info().receive_mss, 1000) << "what the peer sends in one segment, not what was joined";
+  for (const bool v6 : {false, true}) {
+    SCOPED_TRACE(v6);
+    begin(v6);
+    EXPECT_EQ(burst({data(0, 1000), data(1000, 1000), data(2000, 1000), data(3000, 400, ACK | PSH)}), 3);
+    EXPECT_EQ(received(), text(0, 3400));
+    EXPECT_SEGMENT(ACK, iss + 1, 3501u);
+    EXPECT_SILENCE();
+    EXPECT_EQ(info().receive_mss, 1000) << "what the peer sends in one segment, not what was joined";
+  }
 }
 
 TEST_F(JoinTest, WhatIsPushedOrShorterEndsARun) {
@@ -54,36 +68,22 @@ TEST_F(JoinTest, WhatIsPushedOrShorterEndsARun) {
 }
 
 TEST_F(JoinTest, SegmentsThatSayDifferentThingsStayApart) {
-  establish();
-  const auto with = [&](auto&& change) {
-    Seg second = data(100, 100);
-    change(second);
-    Seg first = data(0, 100);
-    first.seq = second.seq - 100;
-    return burst({first, second});
-  };
-  const auto apart = [&](auto&& change) {
-    const std::uint64_t joined = with(change);
-    events();
-    while (next()) {}
-    return joined == 0;
-  };
-  EXPECT_TRUE(apart([](Seg& s) { s.window = 60'000; }));
-  stack.reset(), peer.reset(), start({});
-  establish();
-  EXPECT_TRUE(apart([](Seg& s) { s.flags |= FIN; }));
-  stack.reset(), peer.reset(), start({});
-  establish();
-  EXPECT_TRUE(apart([](Seg& s) { s.flags |= URG; }));
-  stack.reset(), peer.reset(), start({});
-  establish();
-  EXPECT_TRUE(apart([](Seg& s) { s.ecn = 3; }));
-  stack.reset(), peer.reset(), start({});
-  establish();
-  EXPECT_TRUE(apart([](Seg& s) { s.options = {1, 1, 1, 1}; }));
-  stack.reset(), peer.reset(), start({});
-  establish();
-  EXPECT_EQ(with([](Seg&) {}), 1) << "the same without a difference is joined";
+  for (const bool v6 : {false, true}) {
+    SCOPED_TRACE(v6);
+    // How many join when the second of two is changed so.
+    const auto with = [&](auto&& change) {
+      begin(v6);
+      Seg second = data(100, 100);
+      change(second);
+      return burst({data(0, 100), second});
+    };
+    EXPECT_EQ(with([](Seg& s) { s.window = 60'000; }), 0);
+    EXPECT_EQ(with([](Seg& s) { s.flags |= FIN; }), 0);
+    EXPECT_EQ(with([](Seg& s) { s.flags |= URG; }), 0);
+    EXPECT_EQ(with([](Seg& s) { s.ecn = 3; }), 0);
+    EXPECT_EQ(with([](Seg& s) { s.options = {1, 1, 1, 1}; }), 0);
+    EXPECT_EQ(with([](Seg&) {}), 1) << "the same without a difference is joined";
+  }
 }
 
 TEST_F(JoinTest, AckNumbersThatDifferBothCount) {

@@ -77,6 +77,32 @@ TEST_F(SettingsTest, CorkHoldsASmallSegmentUntilItIsTakenOut) {
   EXPECT_EQ(sizes(), (std::vector<std::size_t>{100}));
 }
 
+// As Linux, whose timer for a shut window sees to a cork as well.
+TEST_F(SettingsTest, ACorkHoldsForATimeoutAtMost) {
+  establish({2, 4, 3, 232});
+  stack->settings(1).cork = true;
+  write(100);
+  EXPECT_TRUE(sizes().empty());
+  later(150_ms);
+  EXPECT_TRUE(sizes().empty());
+  later(100_ms);
+  EXPECT_EQ(sizes(), (std::vector<std::size_t>{100}));
+  write(50);
+  EXPECT_TRUE(sizes().empty());
+  later(150_ms);
+  EXPECT_TRUE(sizes().empty()) << "one segment is not acknowledged: no timer for what waits behind it";
+}
+
+TEST_F(SettingsTest, MoreToComeIsNotPushed) {
+  establish({2, 4, 3, 232});
+  stack->settings(1).more = true;
+  write(100);
+  EXPECT_EQ(next()->flags, ACK);
+  stack->settings(1).more = false;
+  write(100);
+  EXPECT_EQ(next()->flags, ACK | PSH);
+}
+
 TEST_F(SettingsTest, AFullListenerDropsSynsAndLastAcks) {
   own.is_full = true;
   send({.flags = SYN, .seq = 100});
