@@ -17,17 +17,17 @@ struct Field {
 };
 #define FIELD(name) {#name, offsetof(tcp_info, name), sizeof(tcp_info::name)}
 constexpr Field fields[] = {
-    FIELD(tcpi_state),         FIELD(tcpi_ca_state),      FIELD(tcpi_retransmits),   FIELD(tcpi_probes),
-    FIELD(tcpi_backoff),       FIELD(tcpi_options),       FIELD(tcpi_rto),           FIELD(tcpi_ato),
-    FIELD(tcpi_snd_mss),       FIELD(tcpi_rcv_mss),       FIELD(tcpi_unacked),       FIELD(tcpi_sacked),
-    FIELD(tcpi_lost),          FIELD(tcpi_retrans),       FIELD(tcpi_rtt),           FIELD(tcpi_rttvar),
-    FIELD(tcpi_snd_ssthresh),  FIELD(tcpi_snd_cwnd),      FIELD(tcpi_advmss),        FIELD(tcpi_reordering),
-    FIELD(tcpi_pmtu),          FIELD(tcpi_total_retrans), FIELD(tcpi_bytes_acked),   FIELD(tcpi_bytes_received),
-    FIELD(tcpi_segs_out),      FIELD(tcpi_segs_in),       FIELD(tcpi_notsent_bytes), FIELD(tcpi_min_rtt),
-    FIELD(tcpi_data_segs_in),  FIELD(tcpi_data_segs_out), FIELD(tcpi_bytes_sent),    FIELD(tcpi_bytes_retrans),
-    FIELD(tcpi_dsack_dups),    FIELD(tcpi_reord_seen),    FIELD(tcpi_delivered),     FIELD(tcpi_delivered_ce),
-    FIELD(tcpi_snd_wnd),       FIELD(tcpi_busy_time),     FIELD(tcpi_rwnd_limited),  FIELD(tcpi_sndbuf_limited),
-    FIELD(tcpi_last_data_recv)};
+    FIELD(tcpi_state),          FIELD(tcpi_ca_state),      FIELD(tcpi_retransmits),   FIELD(tcpi_probes),
+    FIELD(tcpi_backoff),        FIELD(tcpi_options),       FIELD(tcpi_rto),           FIELD(tcpi_ato),
+    FIELD(tcpi_snd_mss),        FIELD(tcpi_rcv_mss),       FIELD(tcpi_unacked),       FIELD(tcpi_sacked),
+    FIELD(tcpi_lost),           FIELD(tcpi_retrans),       FIELD(tcpi_rtt),           FIELD(tcpi_rttvar),
+    FIELD(tcpi_snd_ssthresh),   FIELD(tcpi_snd_cwnd),      FIELD(tcpi_advmss),        FIELD(tcpi_reordering),
+    FIELD(tcpi_pmtu),           FIELD(tcpi_total_retrans), FIELD(tcpi_bytes_acked),   FIELD(tcpi_bytes_received),
+    FIELD(tcpi_segs_out),       FIELD(tcpi_segs_in),       FIELD(tcpi_notsent_bytes), FIELD(tcpi_min_rtt),
+    FIELD(tcpi_data_segs_in),   FIELD(tcpi_data_segs_out), FIELD(tcpi_bytes_sent),    FIELD(tcpi_bytes_retrans),
+    FIELD(tcpi_rcv_space),      FIELD(tcpi_dsack_dups),    FIELD(tcpi_reord_seen),    FIELD(tcpi_delivered),
+    FIELD(tcpi_delivered_ce),   FIELD(tcpi_snd_wnd),       FIELD(tcpi_busy_time),     FIELD(tcpi_rwnd_limited),
+    FIELD(tcpi_sndbuf_limited), FIELD(tcpi_last_data_recv)};
 #undef FIELD
 
 std::int64_t argument(const Call& call, std::size_t index, std::int64_t otherwise = 0) {

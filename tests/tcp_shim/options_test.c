@@ -249,6 +249,50 @@ static void a_low_water_mark(void) {
   end(&p);
 }
 
+// Linux's TCP_INQ: what is left to read comes with what is read, the peer's end counted.
+static int left_after(int fd, size_t size) {
+  char text[16];
+  union {
+    char room[CMSG_SPACE(sizeof(int))];
+    struct cmsghdr aligned;
+  } control;
+  struct iovec one = {text, size};
+  struct msghdr m = {
+      .msg_iov = &one, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof control.room};
+  CHECK_EQUAL(net_recvmsg(fd, &m, 0), (ssize_t)size);
+  const struct cmsghdr* told = CMSG_FIRSTHDR(&m);
+  if (!told) return -1;
+  CHECK_EQUAL(told->cmsg_level, IPPROTO_TCP);
+  CHECK_EQUAL(told->cmsg_type, TCP_CM_INQ);
+  CHECK_EQUAL(told->cmsg_len, CMSG_LEN(sizeof(int)));
+  int left = -1;
+  memcpy(&left, CMSG_DATA(told), sizeof left);
+  return left;
+}
+
+static void what_is_left_to_read(void) {
+  struct pair p = connected(AF_INET);
+  CHECK_FAILS(net_set(p.server, IPPROTO_TCP, TCP_INQ, 2), EINVAL);
+  CHECK_EQUAL(net_write(p.client, "0123456789", 10), 10);
+  net_settle();
+  CHECK_EQUAL(left_after(p.server, 1), -1);
+  CHECK_EQUAL(net_set(p.server, IPPROTO_TCP, TCP_INQ, 1), 0);
+  CHECK_EQUAL(net_option(p.server, IPPROTO_TCP, TCP_INQ), 1);
+  CHECK_EQUAL(left_after(p.server, 4), 5);
+  char byte, narrow[4];
+  struct iovec one = {&byte, 1};
+  struct msghdr m = {.msg_iov = &one, .msg_iovlen = 1, .msg_control = narrow, .msg_controllen = sizeof narrow};
+  CHECK_EQUAL(net_recvmsg(p.server, &m, 0), 1);
+  CHECK_TRUE(m.msg_flags & MSG_CTRUNC);
+  CHECK_EQUAL(m.msg_controllen, 0);
+  CHECK_EQUAL(net_shutdown(p.client, SHUT_WR), 0);
+  net_settle();
+  CHECK_EQUAL(left_after(p.server, 3), 2);
+  CHECK_EQUAL(left_after(p.server, 1), 1);
+  CHECK_EQUAL(left_after(p.server, 0), 1);
+  end(&p);
+}
+
 static void lingering(void) {
   struct pair p = connected(AF_INET);
   const struct linger wait = {1, 1};
@@ -273,6 +317,7 @@ int main(void) {
                                TEST(a_slow_reader),
                                TEST(time_limits),
                                TEST(a_low_water_mark),
+                               TEST(what_is_left_to_read),
                                TEST(lingering),
                                {0}});
 }

@@ -88,7 +88,7 @@ int Shim::start_connect(Socket& s, const Endpoint& to) {
 
 int Shim::connect(Call& call, Socket& s, const sockaddr* address, socklen_t size) {
   if (!address) return fail(EFAULT);
-  if (size < sizeof(sa_family_t)) return fail(EINVAL);
+  if (size < sizeof(sa_family_t) || size > sizeof(sockaddr_storage)) return fail(EINVAL);
   if (address->sa_family == AF_UNSPEC) {
     if (s.listening) stop_listening(s);
     disconnect(s);

@@ -53,7 +53,7 @@ FilePtr Shim::take(int fd) {
 
 int read_address(const sockaddr* address, socklen_t size, int domain, Endpoint& out) {
   if (!address) return EFAULT;
-  if (size < sizeof(sa_family_t)) return EINVAL;
+  if (size < sizeof(sa_family_t) || size > sizeof(sockaddr_storage)) return EINVAL;
   if (domain == AF_INET) {
     if (size < sizeof(sockaddr_in)) return EINVAL;
     sockaddr_in in;

@@ -167,12 +167,17 @@ int tcp_shim_ioctl(tcp_shim* shim, int fd, unsigned long request, ...) {
   Call call{*shim->shim};
   const FilePtr file = shim->shim->file(fd);
   if (!file) return -1;
-  const bool known = request == SIOCINQ || request == SIOCOUTQ || request == SIOCOUTQNSD || request == FIONBIO;
+  const bool known = request == SIOCINQ || request == SIOCOUTQ || request == SIOCOUTQNSD || request == FIONBIO ||
+                     request == SIOCATMARK;
   if (!file->socket || !known) return fail(ENOTTY);
   if (!argument) return fail(EFAULT);
   auto& s = static_cast<Socket&>(*file);
   if (request == FIONBIO) {
     s.nonblocking = *argument != 0;
+    return 0;
+  }
+  if (request == SIOCATMARK) {  // urgent data is no other: there is no mark
+    *argument = 0;
     return 0;
   }
   const int error = queued_bytes(*shim->shim, s, request, *argument);

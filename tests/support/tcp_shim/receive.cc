@@ -37,7 +37,7 @@ ssize_t Shim::receive(Call& call, Socket& s, const iovec* to, std::size_t count,
   std::size_t wanted = 0;
   for (std::size_t i = 0; i < count; ++i) wanted += to[i].iov_len;
   const auto low = static_cast<std::size_t>(std::max(s.options.rcvlowat, 1));
-  const std::size_t target = flags & MSG_WAITALL ? wanted : std::min(low, wanted);
+  const std::size_t target = std::max<std::size_t>(flags & MSG_WAITALL ? wanted : std::min(low, wanted), 1);
   const Nanos deadline = deadline_of(*this, s, s.options.receive_timeout, flags);
   std::size_t done = 0;
   while (true) {
@@ -58,7 +58,7 @@ ssize_t Shim::receive(Call& call, Socket& s, const iovec* to, std::size_t count,
         changed();
       }
     }
-    if (done >= target) break;
+    if (done >= target || (wanted == 0 && !s.inbox.empty())) break;
     if (s.done) break;
     if (s.error) {
       if (done == 0) return fail(std::exchange(s.error, 0));
@@ -117,10 +117,20 @@ ssize_t receive_one(tcp_shim* shim, int fd, void* to, std::size_t size, int flag
 
 }  // namespace
 
-ssize_t tcp_shim_read(tcp_shim* shim, int fd, void* to, size_t size) { return receive_one(shim, fd, to, size, 0); }
+ssize_t tcp_shim_read(tcp_shim* shim, int fd, void* to, size_t size) {
+  const iovec one{to, size};
+  return tcp_shim_readv(shim, fd, &one, 1);
+}
 ssize_t tcp_shim_readv(tcp_shim* shim, int fd, const iovec* to, int count) {
   if (count < 0 || count > 1024) return fail(EINVAL);
   if (!to && count) return fail(EFAULT);
+  {
+    Call call{*shim->shim};
+    const FilePtr file = shim->shim->file(fd);
+    if (!file) return -1;
+    if (!file->socket) return fail(EINVAL);
+  }
+  if (std::all_of(to, to + count, [](const iovec& piece) { return piece.iov_len == 0; })) return 0;
   return receive_pieces(shim, fd, to, static_cast<std::size_t>(count), 0);
 }
 ssize_t tcp_shim_recv(tcp_shim* shim, int fd, void* to, size_t size, int flags) {

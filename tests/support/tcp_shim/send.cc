@@ -42,7 +42,8 @@ std::uint32_t Shim::send_room(const Socket& s) const {
   const std::uint32_t piece =
       options.tso == Options::Tso::off ? std::max<std::uint32_t>(info(s).segment_size, 1) : piece_size(s, info(s));
   if (options.tso != Options::Tso::off) {
-    if (left % piece) return piece - left % piece;
+    const std::uint32_t tail = s.ended ? 0 : std::min(s.tail, left);
+    if (tail && tail < piece) return piece - tail;
     return queued < limit && left < low ? piece : 0;
   }
   const std::uint32_t room = limit > queued ? limit - queued : 0;
@@ -57,9 +58,16 @@ bool Shim::writable(const Socket& s) const {
 }
 
 void Shim::queue(Socket& s, Chain bytes) {
-  if (s.pieces.empty() && !(s.ended && unsent(s))) stack->send(s.id, std::move(bytes));
-  else if (s.pieces.empty() || s.ended) s.pieces.push_back(std::move(bytes));
-  else s.pieces.back().append(std::move(bytes));
+  const std::uint32_t left = unsent(s), tail = s.ended ? 0 : std::min(s.tail, left);
+  s.tail = tail + bytes.size();
+  if (s.pieces.empty() && !(s.ended && left)) {
+    stack->send(s.id, std::move(bytes));
+  } else if (s.pieces.empty() || s.ended) {
+    s.pieces.push_back(std::move(bytes));
+    if (s.pieces.size() == 1) apply_options(s);  // Nagle looks at the last buffer alone
+  } else {
+    s.pieces.back().append(std::move(bytes));
+  }
   s.ended = false;
 }
 
@@ -67,13 +75,16 @@ bool Shim::feed(Socket& s) {
   if (s.pieces.empty() || !s.open || unsent(s) > waiting(s)) return false;
   stack->send(s.id, std::move(s.pieces.front()));
   s.pieces.pop_front();
+  if (s.pieces.empty()) apply_options(s);
   return true;
 }
 
 void Shim::feed_all(Socket& s) {
   for (Chain& piece : s.pieces)
     if (s.open) stack->send(s.id, std::move(piece));
+  if (s.pieces.empty()) return;
   s.pieces.clear();
+  apply_options(s);
 }
 
 // As tcp_sndbuf_expand of Linux, for those who waited for room: twice the window, in its memory for a segment.
@@ -118,9 +129,8 @@ class Gathered {
 }  // namespace
 
 ssize_t Shim::send(Call& call, Socket& s, const iovec* from, std::size_t count, int flags) {
-  if (flags & MSG_OOB) return fail(EOPNOTSUPP);
   Gathered in{from, count};
-  if (in.left() > SSIZE_MAX) return fail(EINVAL);
+  if (in.left() > SSIZE_MAX) return fail(count == 1 ? EFAULT : EINVAL);
   const Nanos deadline = deadline_of(*this, s, s.options.send_timeout, flags);
   ssize_t done = 0;
   const auto stop = [&](int error) -> ssize_t {
@@ -131,16 +141,18 @@ ssize_t Shim::send(Call& call, Socket& s, const iovec* from, std::size_t count, 
   while (s.open && s.connecting)
     if (const int why = s.error ? EPIPE : call.sleep(deadline)) return stop(why == ETIMEDOUT ? EAGAIN : why);
   if (!s.open) return stop(EPIPE);
+  if (flags & MSG_OOB) return stop(EOPNOTSUPP);
   if (s.more || flags & MSG_MORE) {
     s.more = s.held = flags & MSG_MORE;
     apply_options(s);
   }
+  bool waits = false;  // until as much is free that poll would say so
   while (true) {
     if (s.closed) return stop(EBADF);
     if (s.error || s.shut_write || !s.open) return stop(EPIPE);
     if (in.left() == 0) break;
     Chain bytes;
-    for (std::uint32_t room = send_room(s); room > 0 && in.left() > 0;) {
+    for (std::uint32_t room = waits && !writable(s) ? 0 : send_room(s); room > 0 && in.left() > 0;) {
       const ByteView piece = in.piece(room);
       if (!piece.data()) {
         if (!bytes.empty()) break;
@@ -151,10 +163,11 @@ ssize_t Shim::send(Call& call, Socket& s, const iovec* from, std::size_t count, 
       room -= static_cast<std::uint32_t>(piece.size());
     }
     if (bytes.empty()) {
-      s.no_space = true;
+      s.no_space = waits = true;
       if (const int why = call.sleep(deadline)) return stop(why == ETIMEDOUT ? EAGAIN : why);
       continue;
     }
+    waits = false;
     done += bytes.size();
     queue(s, std::move(bytes));
     s.ended = flags & MSG_EOR && in.left() == 0;
@@ -183,11 +196,21 @@ ssize_t send_one(tcp_shim* shim, int fd, const void* from, std::size_t size, int
 }  // namespace
 
 ssize_t tcp_shim_write(tcp_shim* shim, int fd, const void* from, size_t size) {
-  return send_one(shim, fd, from, size, 0);
+  if (size > SSIZE_MAX) return fail(EFAULT);
+  const iovec one{const_cast<void*>(from), size};
+  return tcp_shim_writev(shim, fd, &one, 1);
 }
 ssize_t tcp_shim_writev(tcp_shim* shim, int fd, const iovec* from, int count) {
   if (count < 0 || count > 1024) return fail(EINVAL);
   if (!from && count) return fail(EFAULT);
+  if (std::any_of(from, from + count, [](const iovec& piece) { return piece.iov_len > SSIZE_MAX; }))
+    return fail(EINVAL);
+  {
+    Call call{*shim->shim};
+    const FilePtr file = shim->shim->file(fd);
+    if (!file) return -1;
+    if (!file->socket) return fail(EINVAL);
+  }
   return send_pieces(shim, fd, from, static_cast<std::size_t>(count), 0);
 }
 ssize_t tcp_shim_send(tcp_shim* shim, int fd, const void* from, size_t size, int flags) {

@@ -169,8 +169,12 @@ void Shim::on_event(const tcp::Event& event) {
     s->local = stack->local(event.id);
     s->remote = stack->remote(event.id);
     // SYN and ACK came, a SYN-ACK left, before there was a socket to count them.
-    s->traffic = {.segments_out = 1, .segments_in = 2, .data_segments_in = payload_in > 0, .ack_received = now};
-    if (payload_in > 0) s->traffic.data_received = now;
+    s->traffic = {.segments_out = 1,
+                  .segments_in = 2,
+                  .data_segments_in = payload_in > 0,
+                  .data_sent = now,
+                  .data_received = now,
+                  .ack_received = now};
     listener->accepted.push_back(s);
     ++listener->activity;
     apply_options(*s);
@@ -179,7 +183,10 @@ void Shim::on_event(const tcp::Event& event) {
   }
   if (!s || !s->open || !(s->id == event.id)) return;
   ++s->activity;
-  if (event.bits & tcp::event_connected) s->connecting = false;
+  if (event.bits & tcp::event_connected) {
+    s->connecting = false;
+    s->traffic.data_sent = s->traffic.data_received = now;  // Linux counts from here
+  }
   if (event.bits & tcp::event_finished) s->done = s->shut_read = true;
   if (event.bits & tcp::event_cut) {
     end(*s, ENOMEM);

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "tests/support/tcp_shim/shim.h"
 #include "tests/support/tcp_shim/tcp_shim.h"
@@ -60,7 +61,15 @@ bool Shim::autobind(Socket& s) {
 
 int Shim::bind(Socket& s, const sockaddr* address, socklen_t size) {
   Endpoint wanted;
-  if (const int error = read_address(address, size, s.domain, wanted)) return fail(error);
+  if (address && size >= sizeof(sockaddr_in) && size <= sizeof(sockaddr_storage) && s.domain == AF_INET &&
+      address->sa_family == AF_UNSPEC) {  // of old programs: any address
+    sockaddr_in in;
+    std::memcpy(&in, address, sizeof in);
+    if (in.sin_addr.s_addr) return fail(EAFNOSUPPORT);
+    wanted = {IpAddress::from_v4(0), ntohs(in.sin_port)};
+  } else if (const int error = read_address(address, size, s.domain, wanted)) {
+    return fail(error);
+  }
   if (!wanted.address.is_unspecified() && !ours(wanted.address)) return fail(EADDRNOTAVAIL);
   if (s.domain == AF_INET6 && s.options.v6_only && wanted.address.is_v4()) return fail(EINVAL);
   if (s.bound || s.open || s.listening) return fail(EINVAL);
@@ -157,8 +166,10 @@ int tcp_shim_socket(tcp_shim* shim, int domain, int type, int protocol) {
   Shim& t = *shim->shim;
   Call call{t};
   const int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
+  constexpr int protocols = 263;  // IPPROTO_MAX
   if (kind < 0 || kind > SOCK_PACKET) return fail(EINVAL);
   if (domain != AF_INET && domain != AF_INET6) return fail(EAFNOSUPPORT);
+  if (protocol < 0 || protocol >= protocols) return fail(EINVAL);
   if (kind != SOCK_STREAM) return fail(ESOCKTNOSUPPORT);
   if (protocol != 0 && protocol != IPPROTO_TCP) return fail(EPROTONOSUPPORT);
   auto s = std::make_shared<Socket>(++t.last_serial, domain);
@@ -198,6 +209,7 @@ int tcp_shim_getsockname(tcp_shim* shim, int fd, sockaddr* address, socklen_t* s
   const SocketPtr s = shim->shim->socket(fd);
   if (!s) return -1;
   if (!address || !size) return fail(EFAULT);
+  if (static_cast<int>(*size) < 0) return fail(EINVAL);
   write_address(s->local, s->domain, address, size);
   return 0;
 }
@@ -208,6 +220,7 @@ int tcp_shim_getpeername(tcp_shim* shim, int fd, sockaddr* address, socklen_t* s
   if (!s) return -1;
   if (!s->open || s->connecting) return fail(ENOTCONN);
   if (!address || !size) return fail(EFAULT);
+  if (static_cast<int>(*size) < 0) return fail(EINVAL);
   write_address(s->remote, s->domain, address, size);
   return 0;
 }

@@ -32,7 +32,7 @@ struct SocketOptions {
   int max_segment = 0, keep_idle = 7200, keep_interval = 75, keep_count = 9;
   unsigned user_timeout_ms = 0, unsent_low = 0;  // unsent_low: TCP_NOTSENT_LOWAT
   std::uint16_t port_low = 0, port_high = 0;     // IP_LOCAL_PORT_RANGE
-  int syn_count = 0, linger2 = 0;
+  int syn_count = 0, linger2 = 0, defer_accept = 0;
   timeval receive_timeout{}, send_timeout{};
   std::map<std::pair<int, int>, int> kept;  // (level, name): told again, without effect
 };
@@ -82,6 +82,7 @@ struct Socket final : File {
   // Behind a MSG_EOR, each piece to the stack when all before it has left; ended: what comes next begins a piece.
   std::deque<Chain> pieces;
   bool ended = false;
+  std::uint32_t tail = 0;        // bytes in the last buffer that Linux would have, sent or not
   std::uint32_t window_max = 0;  // that the peer ever offered
   bool no_space = false;         // somebody was told that there is no room to send
   SocketOptions options;

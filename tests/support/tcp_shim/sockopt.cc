@@ -18,18 +18,18 @@ constexpr int ip_local_port_range = 51;  // of linux/in.h, which does not go wit
 constexpr int rcvbuf_min = 2304, sndbuf_min = 4608;
 
 // Twice what was asked for, as the kernel keeps it for its own overhead.
-int doubled(int asked, int low) { return std::max(std::clamp(asked, 0, buffer_max) * 2, low); }
+int doubled(int asked, int low) { return std::max(asked < 0 || asked > buffer_max ? buffer_max : asked, low / 2) * 2; }
 
 // Options that are told again and do nothing.
 bool kept(int level, int name) {
   if (level == SOL_SOCKET)
     return name == SO_OOBINLINE || name == SO_PRIORITY || name == SO_MARK || name == SO_BROADCAST ||
-           name == SO_DONTROUTE;
-  if (level == IPPROTO_TCP) return name == TCP_WINDOW_CLAMP || name == TCP_DEFER_ACCEPT;
+           name == SO_DONTROUTE || name == SO_DEBUG;
+  if (level == IPPROTO_TCP) return name == TCP_WINDOW_CLAMP;
   return level == IPPROTO_IP || level == IPPROTO_IPV6;
 }
 
-int set_socket(Socket& s, int name, int value) {
+int set_socket(const Shim& t, Socket& s, int name, int value) {
   SocketOptions& o = s.options;
   switch (name) {
     case SO_REUSEADDR: o.reuse_address = value; return 0;
@@ -45,7 +45,11 @@ int set_socket(Socket& s, int name, int value) {
       o.sndbuf = doubled(value, sndbuf_min);
       o.sndbuf_fixed = true;
       return 0;
-    case SO_RCVLOWAT: o.rcvlowat = value < 0 ? INT_MAX : std::max(value, 1); return 0;
+    case SO_RCVLOWAT: {
+      const int most = (o.rcvbuf_fixed ? o.rcvbuf : t.options.rcvbuf_max) / 2;
+      o.rcvlowat = value < 0 ? most : std::clamp(value, 1, most);
+      return 0;
+    }
     case SO_ERROR:
     case SO_TYPE:
     case SO_DOMAIN:
@@ -53,6 +57,19 @@ int set_socket(Socket& s, int name, int value) {
     case SO_ACCEPTCONN: return ENOPROTOOPT;
     default: return ENOPROTOOPT;
   }
+}
+
+// TCP_DEFER_ACCEPT is kept in retransmissions of the SYN-ACK, at 1, 2, 4... s, at most 120, and told in seconds again.
+int tries_of(int seconds) {
+  int tries = seconds > 0;
+  for (int wait = 1, period = 1; tries && seconds > period && tries < 255; ++tries)
+    period += wait = std::min(2 * wait, 120);
+  return tries;
+}
+int seconds_of(int tries) {
+  int period = tries > 0;
+  for (int wait = 1; --tries > 0;) period += wait = std::min(2 * wait, 120);
+  return period;
 }
 
 int set_within(int& field, int value, int low, int high) {
@@ -72,7 +89,8 @@ int set_tcp(Socket& s, int name, int value) {
     case TCP_KEEPINTVL: return set_within(o.keep_interval, value, 1, 32767);
     case TCP_KEEPCNT: return set_within(o.keep_count, value, 1, 127);
     case TCP_SYNCNT: return set_within(o.syn_count, value, 1, 127);
-    case TCP_LINGER2: o.linger2 = value; return 0;
+    case TCP_LINGER2: o.linger2 = value < 0 ? -1 : std::min(value, 120); return 0;
+    case TCP_DEFER_ACCEPT: o.defer_accept = tries_of(value); return 0;
     case TCP_NOTSENT_LOWAT: o.unsent_low = static_cast<unsigned>(value); return 0;
     case TCP_INQ:
       if (value != 0 && value != 1) return EINVAL;
@@ -96,7 +114,7 @@ int set_port_range(Socket& s, std::uint32_t value) {
   return 0;
 }
 
-int set_option(Socket& s, int level, int name, const void* value, socklen_t size) {
+int set_option(const Shim& t, Socket& s, int level, int name, const void* value, socklen_t size) {
   if (level == SOL_SOCKET && name == SO_LINGER) {
     if (size < sizeof(linger)) return EINVAL;
     std::memcpy(&s.options.lingers, value, sizeof(linger));
@@ -131,10 +149,11 @@ int set_option(Socket& s, int level, int name, const void* value, socklen_t size
   }
   if (level == IPPROTO_IPV6 && s.domain != AF_INET6) return ENOPROTOOPT;
   if (kept(level, name)) {
-    s.options.kept[{level, name}] = number;
+    const bool a_switch = level == SOL_SOCKET && name != SO_PRIORITY && name != SO_MARK;
+    s.options.kept[{level, name}] = a_switch ? number != 0 : number;
     return 0;
   }
-  if (level == SOL_SOCKET) return set_socket(s, name, number);
+  if (level == SOL_SOCKET) return set_socket(t, s, name, number);
   return level == IPPROTO_TCP ? set_tcp(s, name, number) : ENOPROTOOPT;
 }
 
@@ -159,6 +178,7 @@ int get_tcp(const Shim& t, const Socket& s, int name, int& out) {
     case TCP_LINGER2:
       out = o.linger2 < 0 ? -1 : o.linger2 ? o.linger2 : static_cast<int>(t.options.fin_timeout.millis() / 1000);
       return 0;
+    case TCP_DEFER_ACCEPT: out = seconds_of(o.defer_accept); return 0;
     case TCP_USER_TIMEOUT: out = static_cast<int>(o.user_timeout_ms); return 0;
     case TCP_NOTSENT_LOWAT: out = static_cast<int>(o.unsent_low); return 0;
     case TCP_INQ: out = o.tell_inq; return 0;
@@ -202,7 +222,16 @@ int get_option(Shim& t, Socket& s, int level, int name, void* value, socklen_t* 
   }
   if (level == IPPROTO_TCP && name == TCP_INFO) return put_tcp_info(t, s, value, size);
   int number = 0, error = 0;
-  if (level == IPPROTO_IPV6 && s.domain != AF_INET6) return ENOPROTOOPT;
+  if (level == IPPROTO_IPV6 && s.domain != AF_INET6) return EOPNOTSUPP;
+  if (level == SOL_SOCKET && name == SO_MEMINFO) {  // SK_MEMINFO_*: what is received, its bound, sent, its bound, ...
+    const std::uint32_t sizes[9] = {t.readable(s),
+                                    static_cast<std::uint32_t>(s.options.rcvbuf),
+                                    0,
+                                    static_cast<std::uint32_t>(s.options.sndbuf),
+                                    0,
+                                    t.send_queue(s)};
+    return put(sizes, sizeof sizes, value, size);
+  }
   if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY) {
     number = s.options.v6_only;
   } else if (kept(level, name)) {
@@ -228,9 +257,9 @@ void Shim::apply_options(Socket& s) {
   to.keepalive_idle = Nanos{1'000'000'000} * o.keep_idle;
   to.keepalive_interval = Nanos{1'000'000'000} * o.keep_interval;
   if (o.user_timeout_ms) to.user_timeout = Nanos{1'000'000} * std::min(o.user_timeout_ms, 60'000'000u);
-  to.nagle = !o.no_delay;
+  to.nagle = !o.no_delay && s.pieces.empty();
   to.cork = o.cork || s.held;
-  to.more = s.more && !o.cork;
+  to.more = s.more;
   if (o.quick_ack == 1) to.delayed_ack = {};
   if (s.open) stack->use(s.id, s.settings(), now);
 }
@@ -263,7 +292,8 @@ int tcp_shim_setsockopt(tcp_shim* shim, int fd, int level, int name, const void*
   const SocketPtr s = t.socket(fd);
   if (!s) return -1;
   if (!value) return fail(EFAULT);
-  if (const int error = set_option(*s, level, name, value, size)) return fail(error);
+  if (static_cast<int>(size) < 0) return fail(EINVAL);
+  if (const int error = set_option(t, *s, level, name, value, size)) return fail(error);
   t.apply_options(*s);
   if (level == IPPROTO_TCP && name == TCP_NODELAY && s->options.no_delay) t.push(*s);
   t.changed();

@@ -36,7 +36,7 @@ std::uint32_t ms_since(Nanos then, Nanos now) {
 std::uint32_t micros(Nanos time) { return static_cast<std::uint32_t>(time.micros()); }
 
 // What the connection's own state tells.
-void from_stack(Shim& t, const tcp::Info& info, ::tcp_info& out) {
+void from_stack(Shim& t, const Socket& s, const tcp::Info& info, ::tcp_info& out) {
   const auto segment = static_cast<std::uint32_t>(std::max(segment_size(t, info), 1));
   const bool scaled = info.send_scale || info.receive_scale;
   out.tcpi_options =
@@ -50,7 +50,7 @@ void from_stack(Shim& t, const tcp::Info& info, ::tcp_info& out) {
   out.tcpi_rto = micros(info.rto);
   out.tcpi_snd_mss = segment;
   out.tcpi_rcv_mss = info.receive_mss;
-  out.tcpi_advmss = static_cast<std::uint32_t>(offered_mss(t, info) - (info.timestamps ? 12 : 0));
+  out.tcpi_advmss = static_cast<std::uint32_t>(offered_mss(t, s, info) - (info.timestamps ? 12 : 0));
   out.tcpi_pmtu = path_mtu(t, info);
   out.tcpi_unacked = info.segments_out;
   out.tcpi_lost = info.segments_lost;
@@ -85,9 +85,9 @@ std::uint16_t path_mtu(const Shim& t, const tcp::Info& info) {
   return info.path_mtu ? info.path_mtu : t.path_to(info.remote.address);
 }
 
-int offered_mss(Shim& t, const tcp::Info& info) {
+int offered_mss(Shim& t, const Socket& s, const tcp::Info& info) {
   const int ip = info.remote.address.is_v4() ? 20 : 40;
-  return std::min<int>(t.stack->settings(0).mss_max, t.path_to(info.remote.address) - ip - 20);
+  return std::min<int>(t.stack->settings(s.settings()).mss_max, t.path_to(info.remote.address) - ip - 20);
 }
 
 int segment_size(const Shim& t, const tcp::Info& info) {
@@ -104,7 +104,7 @@ int put_tcp_info(Shim& t, const Socket& s, void* value, socklen_t* size) {
     out.tcpi_unacked = static_cast<std::uint32_t>(s.accepted.size());
     out.tcpi_sacked = s.backlog;
   } else if (info.mss) {
-    from_stack(t, info, out);
+    from_stack(t, s, info, out);
   }
   if (s.open && !s.connecting) out.tcpi_notsent_bytes = t.unsent(s);
   out.tcpi_segs_out = traffic.segments_out;

@@ -9,7 +9,7 @@ namespace sluice::shim {
 int put_tcp_info(Shim& shim, const Socket& s, void* value, socklen_t* size);
 // Payload bytes of a full segment: less than the MSS by the timestamps.
 int segment_size(const Shim& shim, const tcp::Info& info);
-int offered_mss(Shim& shim, const tcp::Info& info);
+int offered_mss(Shim& shim, const Socket& s, const tcp::Info& info);
 std::uint16_t path_mtu(const Shim& shim, const tcp::Info& info);
 
 }  // namespace sluice::shim

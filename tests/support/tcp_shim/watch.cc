@@ -1,5 +1,6 @@
 // poll and epoll.
 #include <algorithm>
+#include <climits>
 
 #include "tests/support/tcp_shim/shim.h"
 #include "tests/support/tcp_shim/tcp_shim.h"
@@ -110,6 +111,11 @@ int tcp_shim_epoll_ctl(tcp_shim* shim, int epfd, int operation, int fd, epoll_ev
   if (!file || !target) return -1;
   if (operation != EPOLL_CTL_DEL && !event) return fail(EFAULT);
   if (file->socket || file == target || !target->socket) return fail(EINVAL);
+  constexpr std::uint32_t with_exclusive =
+      EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE;
+  if (operation != EPOLL_CTL_DEL && event->events & EPOLLEXCLUSIVE &&
+      (operation == EPOLL_CTL_MOD || event->events & ~with_exclusive))
+    return fail(EINVAL);
   auto& set = static_cast<Epoll&>(*file);
   const SocketPtr s = std::static_pointer_cast<Socket>(target);
   const auto found = set.watches.find(fd);
@@ -136,7 +142,8 @@ int tcp_shim_epoll_ctl(tcp_shim* shim, int epfd, int operation, int fd, epoll_ev
 int tcp_shim_epoll_wait(tcp_shim* shim, int epfd, epoll_event* events, int count, int timeout) {
   Shim& t = *shim->shim;
   Call call{t};
-  if (count <= 0) return fail(EINVAL);
+  constexpr int most = INT_MAX / static_cast<int>(sizeof(epoll_event));
+  if (count <= 0 || count > most) return fail(EINVAL);
   const EpollPtr set = t.epoll(epfd);
   if (!set) return -1;
   const sluice::Nanos deadline = deadline_of_ms(t, timeout);

@@ -69,24 +69,13 @@ Packet frame_of(const Bytes& packet, Buffers& buffers) {
   return head;
 }
 
-void put16(std::uint8_t* at, std::size_t value) {
-  at[0] = static_cast<std::uint8_t>(value >> 8);
-  at[1] = static_cast<std::uint8_t>(value);
-}
-
 // One frame of a large segment, as a port that cuts makes it: FIN and PSH are the last's, CWR is the first's.
 Bytes frame_at(const Bytes& whole, std::size_t ip_size, std::size_t header, std::size_t at, std::size_t size) {
   Bytes out(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(header));
   out.insert(out.end(), whole.begin() + static_cast<std::ptrdiff_t>(at),
              whole.begin() + static_cast<std::ptrdiff_t>(at + size));
-  const bool v4 = whole[0] >> 4 == 4;
-  put16(&out[v4 ? 2 : 4], v4 ? out.size() : out.size() - ip_size);
   std::uint8_t* tcp = &out[ip_size];
-  std::uint32_t seq = 0;
-  for (int i = 4; i < 8; ++i) seq = seq << 8 | tcp[i];
-  seq += static_cast<std::uint32_t>(at - header);
-  put16(tcp + 4, seq >> 16);
-  put16(tcp + 6, seq & 0xffff);
+  test::put32(tcp + 4, test::get32(tcp + 4) + static_cast<std::uint32_t>(at - header));
   constexpr int fin = 1, psh = 8, cwr = 128;
   if (at + size < whole.size()) tcp[13] &= static_cast<std::uint8_t>(~(fin | psh));
   if (at > header) tcp[13] &= static_cast<std::uint8_t>(~cwr);
