@@ -31,9 +31,9 @@ std::size_t use_large_pages() {
     begin = (begin + large - 1) & ~(large - 1);
     end &= ~(large - 1);
     if (end < begin + 2 * large || end - begin > mapping_max) continue;
-    auto* at = reinterpret_cast<void*>(begin);
-    if (madvise(at, end - begin, MADV_HUGEPAGE) != 0) continue;
-    madvise(at, end - begin, collapse);
+    if (madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE) != 0) continue;
+    // Page by page: the call ends at the first that nobody has touched yet.
+    for (std::uintptr_t page = begin; page < end; page += large) madvise(reinterpret_cast<void*>(page), large, collapse);
     asked += end - begin;
   }
   std::fclose(maps);
