@@ -27,20 +27,17 @@ struct alignas(64) Connection {
   Connection(Side side, const http::Limits& limits)
       : decoder(side == Side::client ? http::Role::server : http::Role::client, limits), side(side) {}
 
+  // Lines 0 and 1, whatever comes.
   tcp::ConnId tcp;
   tls::SessionId tls;  // none: plain
   http::H1Decoder decoder;
-  Chain cipher, in, out;
+  Chain in;
+  ExchangeId exchange;                    // HTTP/1.1: the one under way
   std::uint32_t held = 0;                 // bytes that TCP handed over and that are not yet consumed
   std::uint32_t object = policy::no_id;   // listener or endpoint
   std::uint32_t cluster = policy::no_id;  // of an upstream connection
   std::uint32_t requests = 0;             // begun on this connection
-  ExchangeId exchange;                    // HTTP/1.1: the one under way
-  // Upstream and idle: neighbours in the endpoint's list.
-  std::uint32_t idle_next = Handle<Connection>::none, idle_previous = Handle<Connection>::none;
-  std::uint32_t pool_generation = 0;  // the pool's
-  Nanos last_active{};
-  std::uint64_t acknowledged = 0;  // while lingering: bytes that the peer had taken when last looked at
+  std::uint32_t pool_generation = 0;      // the pool's
   Side side;
   State state = State::open;
   bool secure : 1 = false;
@@ -53,8 +50,18 @@ struct alignas(64) Connection {
   bool again : 1 = false;            // stands in the list of those to be looked at in the next turn
   bool counted : 1 = false;          // holds permits and counts as active
   bool own_use : 1 = false;          // speaks from the client's address: never pooled
+  Nanos last_active{};
+  std::uint64_t acknowledged = 0;  // while lingering: bytes that the peer had taken when last looked at
+
+  // Line 2, TLS and what goes.
+  Chain cipher, out;
+  // Upstream and idle: neighbours in the endpoint's list.
+  std::uint32_t idle_next = Handle<Connection>::none, idle_previous = Handle<Connection>::none;
+
+  static constexpr unsigned coming_lines = 2, lines = 3;
 };
-static_assert(sizeof(Connection) == 192, "three cache lines: each that a sleeping connection has is waited for");
+static_assert(sizeof(Connection) == 64 * Connection::lines && offsetof(Connection, cipher) == 128,
+              "a connection that has slept is far away: each line is waited for");
 using ConnectionId = Handle<Connection>;
 
 }  // namespace sluice

@@ -11,7 +11,6 @@ namespace {
 constexpr Nanos timer_tick = 1_ms;
 constexpr unsigned timers_per_turn = 256;
 constexpr std::size_t asked_ahead = 6;  // events
-constexpr unsigned connection_lines = sizeof(Connection) / 64;
 
 }  // namespace
 
@@ -54,7 +53,7 @@ void Exchanges::pump(const Policy& policy, Nanos now) {
     std::size_t asked = 0;
     for (std::size_t i = 0; i < events.size(); ++i) {
       for (; asked < std::min(events.size(), i + asked_ahead); ++asked) {
-        connections_.prefetch(ConnectionId::from_bits(events[asked].user).index, 0, connection_lines);
+        connections_.prefetch(ConnectionId::from_bits(events[asked].user).index, 0, Connection::coming_lines);
       }
       on_event(events[i]);
     }

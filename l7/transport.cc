@@ -31,7 +31,7 @@ Transport::Input Transport::pull(Connection& c, Nanos now) {
 }
 
 void Transport::consumed(Connection& c, Nanos now) {
-  const std::uint32_t waiting = c.cipher.size() + c.in.size();
+  const std::uint32_t waiting = (c.secure ? c.cipher.size() : 0) + c.in.size();
   if (c.held <= waiting) return;
   tcp_.consumed(c.tcp, c.held - waiting, now);
   c.held = waiting;
