@@ -168,6 +168,7 @@ void Cable::shrink_window(rte_mbuf* frame) {
 
 // RFC 2018 8: what a peer has sacked it may drop; it looks the same when it never had it.
 void Cable::claim_more(rte_mbuf* frame) {
+  constexpr std::int32_t segment = 1448;
   if (!is_tcp4(frame) || !sole_owner(frame)) return;
   auto* tcp = rte_pktmbuf_mtod(frame, std::uint8_t*) + tcp_at;
   const std::uint16_t header = tcp_header_size(tcp - tcp_at);
@@ -184,8 +185,9 @@ void Cable::claim_more(rte_mbuf* frame) {
       Be32 ack, begin;
       std::memcpy(&ack, tcp + 8, 4);
       std::memcpy(&begin, tcp + last, 4);
-      if (at % 2 || static_cast<std::int32_t>(begin.get() - ack.get()) <= 0) return;  // tells of a duplicate
-      change_word(tcp, static_cast<std::uint16_t>(last + 4), 1448);
+      // Not a block that tells of a duplicate, nor what is missing next.
+      if (at % 2 || static_cast<std::int32_t>(begin.get() - ack.get()) <= segment) return;
+      change_word(tcp, last, 0u - segment);
       ++reneged;
       return;
     }

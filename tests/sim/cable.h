@@ -27,7 +27,7 @@ struct CableSpec {
   // TCP segments about which somebody sends an ICMP error, either way: who does not know their sequence numbers says
   // "host unreachable" of a SYN, and who does tells an MTU that no path has.
   std::uint32_t blind_ppm = 0, silly_ppm = 0;
-  std::uint32_t renege_ppm = 0;  // of SACKs towards the node: the last block covers a segment more
+  std::uint32_t renege_ppm = 0;  // of SACKs towards the node: the last block begins a segment earlier
 };
 
 class Cable final : public Port {

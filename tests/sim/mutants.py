@@ -32,13 +32,20 @@ def value_at(command, option):
     return command.index(option) + 1
 
 
-def plant(bug, scratch):
-    """The source with the bug in it."""
+def places(bug):
+    """The source, and how often the right text is in it: once, or the bug is stale."""
     with open(bug.source, encoding="utf-8") as source:
         text = source.read()
-    if text.count(bug.right) != 1:
-        raise ValueError(f"stale: {bug.source} has {text.count(bug.right)} places for it")
-    path = os.path.join(scratch, os.path.basename(bug.source))
+    return text, text.count(bug.right)
+
+
+def plant(bug, scratch):
+    """The source with the bug in it."""
+    text, count = places(bug)
+    if count != 1:
+        raise ValueError(f"stale: {bug.source} has {count} places for it")
+    path = os.path.join(scratch, bug.source)
+    os.makedirs(os.path.dirname(path))
     with open(path, "w", encoding="utf-8") as out:
         out.write(text.replace(bug.right, bug.wrong))
     return path
@@ -47,9 +54,13 @@ def plant(bug, scratch):
 def make(bug, build, recipe, scratch):
     """The simulator with the bug."""
     source = plant(bug, scratch)
+    compiled = bug.compiled or bug.source
     compile_one = next(list(each) for each in recipe if "-c" in each
-                       and os.path.normpath(os.path.join(build, each[value_at(each, "-c")])) == bug.source)
-    compile_one[value_at(compile_one, "-c")] = source
+                       and os.path.normpath(os.path.join(build, each[value_at(each, "-c")])) == compiled)
+    if bug.compiled:
+        compile_one += ["-iquote", scratch]  # before where the right header is
+    else:
+        compile_one[value_at(compile_one, "-c")] = source
     compile_one[value_at(compile_one, "-o")] = source + ".o"
     compile_one[value_at(compile_one, "-MF")] = source + ".d"
     link = list(recipe[-1])
@@ -105,6 +116,9 @@ def main():
     unknown = set(options.names) - {bug.name for bug in bugs}
     if unknown:
         parser.error(f"no such bug: {', '.join(sorted(unknown))}")
+    stale = [f"{bug.name} ({bug.source})" for bug in planted.PLANTED if places(bug)[1] != 1]
+    print(f"not ok every planted bug has one place # not: {', '.join(stale)}" if stale
+          else f"ok every planted bug has one place # {len(planted.PLANTED)}")
     build = os.path.relpath(options.build)
     recipe = commands(build)
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
@@ -115,7 +129,7 @@ def main():
     print(f"not ok without any of them # seed {seed}: {said}" if seed else f"ok without any of them # {enough} seeds")
     found = sum(seed is not None for seed in seeds)
     print(f"{found} of {len(bugs)} planted bugs found")
-    return 0 if found == len(bugs) and not seed else 1
+    return 0 if found == len(bugs) and not seed and not stale else 1
 
 
 if __name__ == "__main__":

@@ -127,6 +127,7 @@ PipelineConfig Node::config_of(std::uint16_t worker) const {
   c.exchanges.large_heads = 8;
   c.exchanges.objects = objects_;
   c.exchanges.linger = 1_s;
+  c.exchanges.handshake_timeout = c.tls.patience = 120_s;  // a flight may be lost several times
   return c;
 }
 

@@ -12,13 +12,15 @@ class Planted:
     source: str
     right: str
     wrong: str
+    compiled: str = ""  # where the source is a header: what includes it
 
 
 PLANTED = [
     # Packets and rings.
     Planted("buffer-lost", "l4/tcp/machine.cc",
-            "default: return input_time_wait(index, *segment, packet, key_hash, now);",
-            "default: input_time_wait(index, *segment, packet, key_hash, now); (void)packet.release();"),
+            "    input_time_wait(index, *segment, packet, key_hash, now);\n",
+            "    input_time_wait(index, *segment, packet, key_hash, now);\n"
+            "    (void)packet.release();\n"),
     Planted("handoff-doubled", "l7/pipeline.cc",
             "    deps_.handoff.send(config_.worker, owner, {&packet, 1}, deps_.counters);",
             "    Packet twice{packet.get()};\n"
@@ -44,6 +46,9 @@ PLANTED = [
     Planted("flow-expires-early", "l4/forward.cc",
             "flow.timeout_ms.set(to_ms(timeout_of(service->timeouts, after)));",
             "flow.timeout_ms.set(service ? 5 : 6);"),
+    Planted("flow-ends-by-any-reset", "l4/flow_phase.h",
+            "    if (phase != FlowPhase::tcp_syn && !stands_behind(edges.end, own.get())) return phase;\n",
+            "", compiled="l4/forward.cc"),
     Planted("nat-forgets-ports-in-checksum", "l4/nat.cc",
             "  change += replace_word(packet.data() + offset, ports);\n",
             "  replace_word(packet.data() + offset, ports);\n"),
@@ -62,7 +67,7 @@ PLANTED = [
             "if (room < offered + step || room > 0) return offered;"),
     # TCP, sending.
     Planted("no-persist-probe", "l4/tcp/output.cc",
-            "if (by_window && t.transit->board.empty() && t.timer != Timer::persist) {",
+            "if (held && t.transit->board.empty() && t.timer != Timer::persist) {",
             "if (false) {"),
     Planted("fin-forgotten", "l4/tcp/output.cc",
             "fin = t.fin_queued && size == unsent;",
@@ -85,6 +90,41 @@ PLANTED = [
     Planted("transmit-record-leaked", "l4/tcp/scoreboard.cc",
             "      records.give(index);\n      index = previous;",
             "      index = previous;"),
+    Planted("reneged-never-sent-again", "l4/tcp/recovery.cc",
+            "if (core.records[t.transit->board.head()].is(is_sacked)) {",
+            "if (false) {"),
+    Planted("beyond-a-shrunken-window", "l4/tcp/output.cc",
+            "const std::uint32_t room = window > 0 ? static_cast<std::uint32_t>(window) : 0;",
+            "const std::uint32_t room = window >= 0 ? static_cast<std::uint32_t>(window) : size;"),
+    Planted("joined-over-a-gap", "l4/tcp/join.cc",
+            "if (other.seq.get() != (s.seq + s.size).value || ",
+            "if ("),
+    Planted("transit-leaked", "l4/tcp/transit.cc",
+            "  core.transits.give(t.transit);\n",
+            ""),
+    Planted("transit-freed-early", "l4/tcp/transit.cc",
+            "x.board.empty() && x.reassembly.empty() &&",
+            "x.board.empty() &&"),
+    Planted("cut-as-idle-while-active", "l4/tcp/pressure.cc",
+            "if (stands_still(t, now)) {",
+            "if (!stands_still(t, now)) {"),
+    # TCP, opening.
+    Planted("port-in-use-chosen", "l4/tcp/ports.cc",
+            "if (kind_of(value) != Kind::time_wait) return false;",
+            "if (kind_of(value) != Kind::time_wait) return true;"),
+    Planted("time-wait-reused-at-once", "l4/tcp/ports.cc",
+            "return time_waits[index].timestamps && core.config.timestamps &&\n"
+            "           time_waits.age_ms(index, now, core.config.time_wait) >= reuse_after_ms;",
+            "return time_waits[index].previous != index;"),
+    Planted("cookie-with-another-mss", "l4/tcp/cookie.cc",
+            "return mss_table[index];",
+            "return mss_table[index + 1 < mss_table.size() ? index + 1 : index];"),
+    Planted("cookie-forgets-the-scale", "l4/tcp/listen.cc",
+            "h.scaled = options->scaled;",
+            "h.scaled = false;"),
+    Planted("cookie-good-for-ever", "l4/tcp/cookie.cc",
+            "std::memcpy(in + 44, &period, 4);",
+            "std::memset(in + 44, static_cast<int>(period & 0), 4);"),
     # ECN.
     Planted("cwr-never-set", "l4/tcp/output.cc",
             "if (t.cwr_due) h.flags |= flag_cwr;",
@@ -102,6 +142,12 @@ PLANTED = [
     Planted("black-hole-never-found", "l4/tcp/path_mtu.cc",
             "if (!core.config.black_hole_detection ||",
             "if (true ||"),
+    Planted("any-mtu-believed", "l4/tcp/path_mtu.cc",
+            "mtu = std::max(mtu, v4 ? PathMtus::ip4_least : mtu);",
+            "mtu = std::max<std::uint16_t>(mtu, 100);"),
+    Planted("icmp-errors-not-checked", "l4/tcp/icmp.cc",
+            "if (t.state != State::closed && t.snd_una <= quoted && quoted < t.snd_nxt) {",
+            "if (t.state != State::closed) {"),
     # TLS.
     Planted("tls-sequence-reused", "crypto/tls/record.cc",
             "    fresh.append_to(out);\n  }\n  ++direction.sequence;",
