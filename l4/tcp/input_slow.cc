@@ -130,8 +130,15 @@ Verdict fin_arrived(Tcb& t, Core& core, Nanos now) {
   t.fin_seen = false;
   t.dsack_due = false;  // as in Linux: who sent the last byte has nothing to learn from it
   t.rcv_edge = later(t.rcv_edge, t.rcv_nxt);
-  t.acknowledge_now();
   t.events |= event_finished;
+  // Behind data that was answered its ACK may ride on ours, or on our FIN; as Linux. Otherwise at once.
+  const Nanos delay = core.settings[t.settings].delayed_ack;
+  if (t.state == State::established && t.last_received_ms && t.window() && t.unacked_bytes < t.rcv_mss &&
+      delay > Nanos{}) {
+    if (t.ack_at == Nanos::never()) t.ack_at = now + delay;
+  } else {
+    t.acknowledge_now();
+  }
   switch (t.state) {
     case State::syn_received:
     case State::established: t.state = State::close_wait; return Verdict::kept;
