@@ -18,6 +18,7 @@ PipelineConfig config_of(const NodePolicy& policy, std::uint16_t worker) {
   c.tcp.connections = c.tcp.handshakes = c.tcp.time_waits = 64;
   c.tcp.transmit_records = 256;
   c.tcp.quick_acks = 0;  // as the appliance
+  if (policy.held_buffers_max) c.tcp.held_buffers_max = policy.held_buffers_max;
   for (const LocalRange& range : policy.local)
     if (range.use == LocalUse::upstream)
       c.tcp.sources[c.tcp.source_count++] = {range.address, range.ports.first, range.ports.last};

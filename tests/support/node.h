@@ -26,6 +26,7 @@ struct NodeListener {
 // What a case's policy file says.
 struct NodePolicy {
   std::uint16_t workers = 1;
+  std::uint32_t held_buffers_max = 0;  // of TCP; 0: its default
   std::vector<MacAddress> ports;
   std::vector<Interface> interfaces;
   std::vector<StaticRoute> routes;

@@ -270,6 +270,27 @@ TEST_F(ExchangesTest, AnIdleUpstreamThatEndsIsNotUsedAgain) {
   EXPECT_THAT(client.got, EndsWith("ok"));
 }
 
+// TCP ends what stands still when buffers are short (l4/tcp/pressure.cc): the endpoint has done nothing wrong.
+TEST_F(ExchangesTest, AnUpstreamThatIsCutForWantOfBuffersIs503) {
+  held_buffers_max = 128;
+  listener.request_timeout = Nanos{60'000'000'000};
+  for (int i = 0; i < 24; ++i) {
+    Talk& client = connect();
+    ask(client, "POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n");
+    server().reads = false;
+    say(client, std::string(100'000, 'u'));
+  }
+  EXPECT_EQ(count(Counter::http_upstream_cut), 0u) << "they wait";
+  run(9'000);
+  EXPECT_GT(count(Counter::tcp_pressure_cut_idle), 0u);
+  EXPECT_GT(count(Counter::http_upstream_cut), 0u);
+  EXPECT_EQ(count(Counter::http_upstream_failures), 0u);
+  std::uint64_t refused = 0;
+  for (const Talk& client : clients) refused += client.got.starts_with("HTTP/1.1 503 ");
+  EXPECT_GT(refused, 0u);
+  EXPECT_LE(refused, count(Counter::http_upstream_cut));
+}
+
 TEST_F(ExchangesTest, AnAnswerThatIsNoHttpIs502) {
   Talk& client = connect();
   ask(client, get);

@@ -27,6 +27,7 @@ class Proxied : public testing::Test {
   Nanos now{1'000'000'000};
   NodeListener listener{.rule = {.id = 1, .destination = *parse_prefix("192.0.2.80/32"), .ports = {80, 80}},
                         .to = parse_endpoint("192.0.2.5:8080")};
+  std::uint32_t held_buffers_max = 0;  // of the node; 0: the default
   std::unique_ptr<Node> node;
   std::unique_ptr<tcp::Stack> peers;
   std::list<Talk> clients, servers;
@@ -44,6 +45,7 @@ class Proxied : public testing::Test {
     policy.interfaces = {{.port = 0, .mac = node_mac, .addresses = {*parse_prefix("192.0.2.1/24")}}};
     policy.local = {{*parse_ip("192.0.2.1"), {20000, 29999}, LocalUse::upstream}};
     policy.listeners = {listener};
+    policy.held_buffers_max = held_buffers_max;
     node = std::move(*Node::make(policy, buffers));
     tcp::Config config{.connections = 64, .handshakes = 64, .time_waits = 64, .transmit_records = 1024};
     config.held_buffers_max = 2048;
