@@ -46,15 +46,23 @@ Buffers::~Buffers() {
 
 Packet Buffers::slice(rte_mbuf* segment, std::uint32_t offset, std::uint32_t size) {
   DCHECK(offset + size <= segment->data_len);
-  rte_mbuf* mbuf = rte_pktmbuf_alloc(slices_);
+  rte_mbuf* mbuf = rte_mbuf_raw_alloc(slices_);
   if (!mbuf) return {};
-  rte_pktmbuf_attach(mbuf, segment);
-  mbuf->next = nullptr;
-  mbuf->nb_segs = 1;
+  if (RTE_MBUF_HAS_EXTBUF(segment)) [[unlikely]] {
+    rte_pktmbuf_attach(mbuf, segment);
+    mbuf->ol_flags = RTE_MBUF_F_EXTERNAL;
+  } else {  // the same without what it copies of a received packet
+    rte_mbuf_refcnt_update(rte_mbuf_from_indirect(segment), 1);
+    mbuf->priv_size = segment->priv_size;
+    mbuf->buf_addr = segment->buf_addr;
+    rte_mbuf_iova_set(mbuf, rte_mbuf_iova_get(segment));
+    mbuf->buf_len = segment->buf_len;
+    mbuf->ol_flags = RTE_MBUF_F_INDIRECT;
+  }
+  mbuf->tx_offload = 0;
   mbuf->data_off = static_cast<std::uint16_t>(segment->data_off + offset);
   mbuf->data_len = static_cast<std::uint16_t>(size);
   mbuf->pkt_len = size;
-  mbuf->ol_flags &= RTE_MBUF_F_INDIRECT;
   return Packet{mbuf};
 }
 

@@ -22,9 +22,15 @@ bool all_ours_alone(const rte_mbuf* segment) {
   return true;
 }
 
+// In a buffer of their own, or in front of payload that its sender's queue refers to as well (cut.h).
+bool headers_are_ours(const rte_mbuf* frame) {
+  return sole_owner(frame) ||
+         (RTE_MBUF_CLONED(frame) && rte_mbuf_refcnt_read(rte_mbuf_from_indirect(const_cast<rte_mbuf*>(frame))) == 2);
+}
+
 void fill_ip4_checksum(Packet& frame) {
   rte_mbuf* mbuf = frame.get();
-  DCHECK(sole_owner(mbuf));
+  DCHECK(headers_are_ours(mbuf));
   auto& header = frame.at<wire::Ip4>(mbuf->l2_len);
   header.checksum = Be16{};
   header.checksum = checksum(add_bytes(0, frame.bytes().subspan(mbuf->l2_len, mbuf->l3_len)));
@@ -34,7 +40,7 @@ void fill_ip4_checksum(Packet& frame) {
 // The pseudo-header sum stands in the field already, so that the sum over everything completes it.
 void fill_l4_checksum(Packet& frame, std::uint64_t request) {
   rte_mbuf* mbuf = frame.get();
-  DCHECK(sole_owner(mbuf));
+  DCHECK(headers_are_ours(mbuf));
   const std::uint16_t l4_offset = mbuf->l2_len + mbuf->l3_len;
   const Sum sum = add_segments(0, mbuf, l4_offset, mbuf->pkt_len - l4_offset);
   if (request == RTE_MBUF_F_TX_TCP_CKSUM) frame.at<wire::Tcp>(l4_offset).checksum = checksum(sum);

@@ -74,10 +74,11 @@ class Impaired::Direction {
     rte_mbuf* frame;
   };
   static bool later(const Held& a, const Held& b) { return a.due != b.due ? a.due > b.due : a.order > b.order; }
-  // A copy in buffers of the frame's own pool; nullptr when there is none, or the pool has bare descriptors.
+  // A copy in buffers of the pool that the frame's data is from; nullptr when there is none.
   static rte_mbuf* copy(const rte_mbuf* frame) {
-    if (rte_pktmbuf_data_room_size(frame->pool) <= RTE_PKTMBUF_HEADROOM) return nullptr;
-    rte_mbuf* twin = rte_pktmbuf_copy(frame, frame->pool, 0, UINT32_MAX);
+    rte_mempool* pool =
+        RTE_MBUF_CLONED(frame) ? rte_mbuf_from_indirect(const_cast<rte_mbuf*>(frame))->pool : frame->pool;
+    rte_mbuf* twin = rte_pktmbuf_copy(frame, pool, 0, UINT32_MAX);
     if (!twin) return nullptr;
     new (rte_mbuf_to_priv(twin)) Meta{};
     twin->ol_flags = frame->ol_flags & ~(RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL);

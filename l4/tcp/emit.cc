@@ -1,5 +1,6 @@
 #include "l4/tcp/emit.h"
 
+#include "dataplane/packet/cut.h"
 #include "dataplane/packet/emit.h"
 #include "l4/tcp/wire.h"
 
@@ -43,8 +44,9 @@ void write_options(Writer& out, const Header& h) {
   }
 }
 
-// Slices of the queue's buffers behind the header's. False when descriptors ran out.
-bool gather(Core& core, rte_mbuf* head, SendQueue& queue, Seq begin, std::uint32_t& size) {
+// Slices of the queue's buffers behind the header's: of too many, as many as make whole segments. False when descriptors
+// ran out.
+bool gather(Core& core, rte_mbuf* head, SendQueue& queue, Seq begin, std::uint32_t& size, std::uint32_t segment_size) {
   rte_mbuf* tail = head;
   std::uint32_t offset = 0, left = size, pieces = 0;
   rte_mbuf* segment = queue.locate(begin, offset);
@@ -52,6 +54,7 @@ bool gather(Core& core, rte_mbuf* head, SendQueue& queue, Seq begin, std::uint32
     const std::uint32_t take = std::min<std::uint32_t>(left, segment->data_len - offset);
     Packet slice = core.buffers.slice(segment, offset, take);
     if (!slice) return false;
+    if (offset == 0) slice.get()->ol_flags |= leading_slice;  // what was in front of it is acknowledged, or was headers
     tail->next = slice.release();
     tail = tail->next;
     ++head->nb_segs;
@@ -59,6 +62,11 @@ bool gather(Core& core, rte_mbuf* head, SendQueue& queue, Seq begin, std::uint32
     left -= take;
   }
   size -= left;
+  if (const std::uint32_t rest = size % segment_size; left > 0 && size > segment_size && rest < tail->data_len) {
+    tail->data_len = static_cast<std::uint16_t>(tail->data_len - rest);
+    head->pkt_len -= rest;
+    size -= rest;
+  }
   return true;
 }
 
@@ -78,7 +86,7 @@ Packet make_segment(Core& core, const Key& key, Header header, const Path& path,
   bool whole = static_cast<bool>(packet);
   if (const std::uint32_t asked = size; whole && asked > 0) {
     if (path.gather) {
-      whole = gather(core, packet.get(), *queue, begin, size);
+      whole = gather(core, packet.get(), *queue, begin, size, segment_size);
       if (size < asked) header.flags &= static_cast<std::uint8_t>(~(flag_fin | flag_psh));
     } else {
       DCHECK(size <= buffer_data_size);

@@ -22,7 +22,7 @@ class HostEgress final : public Egress {
     if (!hop) return {};
     const PortCaps& caps = host_.caps(hop);
     const bool gather = caps.multi_segment && caps.shared_buffers;
-    return {hop.mtu, caps.tso && caps.tx_l4_checksum, gather};
+    return {hop.mtu, gather, gather};  // what the port does not cut, its TxQueue does
   }
   void send(Packet packet, const IpAddress& local, const IpAddress& remote, PathCache& cache, Nanos now) override {
     NextHop hop = std::bit_cast<NextHop>(cache);

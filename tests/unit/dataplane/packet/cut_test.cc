@@ -33,6 +33,9 @@ struct CutTest : testing::Test {
       segment.get()->pkt_len = size;
       payload.append(std::move(segment));
     }
+    return large(v4, std::move(payload), mss, flags);
+  }
+  Packet large(bool v4, Chain payload, std::uint16_t mss, std::uint8_t flags) {
     constexpr std::uint8_t stamps[12] = {1, 1, 8, 10, 0, 0, 0, 5, 0, 0, 0, 6};
     Packet packet = buffers.make();
     attach(packet, std::move(payload));
@@ -97,6 +100,69 @@ TEST_F(CutTest, ThePseudoHeadersSumHasEachFramesLength) {
   }
   EXPECT_FALSE(cutter.next(buffers));
   EXPECT_EQ(cutter.left(), 0u);
+}
+
+TEST_F(CutTest, HeadersStandInFrontOfPayloadThatOnlyItsSenderHas) {
+  Chain queue;
+  for (unsigned i = 0; i < 4; ++i) {
+    Packet segment = buffers.make();
+    segment.get()->data_off = static_cast<std::uint16_t>(buffer_headroom + 66);  // behind the headers it came with
+    std::memset(rte_pktmbuf_append(segment.get(), 1000), static_cast<int>('a' + i), 1000);
+    queue.append(std::move(segment));
+  }
+  const auto slices = [&](std::uint64_t flag) {
+    Chain out;
+    for (rte_mbuf* segment = queue.first(); segment; segment = segment->next) {
+      Packet slice = buffers.slice(segment, 0, 1000);
+      slice.get()->ol_flags |= flag;
+      out.append(std::move(slice));
+    }
+    return out;
+  };
+  const auto is_right = [&](Packet& frame, unsigned i) {
+    Packet copy{rte_pktmbuf_copy(frame.get(), buffers.data_pool(), 0, UINT32_MAX)};
+    copy.get()->ol_flags = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+    if (!parse(copy, true, counters) || copy.meta().payload_size != 1000) return false;
+    const std::uint8_t* payload = copy.data() + copy.meta().payload_offset;
+    return copy.at<Tcp>(copy.meta().l4_offset).sequence.get() == 0xfffffff0 + i * 1000 &&
+           std::all_of(payload, payload + 1000, [i](std::uint8_t byte) { return byte == 'a' + i; });
+  };
+  const auto frames = [&](Packet whole) {
+    std::vector<Packet> out;
+    for (Cutter cutter{std::move(whole)}; Packet frame = cutter.next(buffers);) out.push_back(std::move(frame));
+    return out;
+  };
+  const auto are_right = [&](std::vector<Packet>& all, std::initializer_list<unsigned> segments) {
+    ASSERT_EQ(all.size(), segments.size());
+    for (unsigned i = 0; i < all.size(); ++i) {
+      EXPECT_TRUE(is_right(all[i], i)) << i;
+      EXPECT_EQ(all[i].get()->nb_segs, segments.begin()[i]) << i;
+    }
+  };
+  std::vector<Packet> first = frames(large(true, slices(leading_slice), 1000, Tcp::ack));
+  are_right(first, {2, 1, 1, 1});
+  // Sent again while the first is under way: its headers must not change.
+  std::vector<Packet> again = frames(large(false, slices(leading_slice), 1000, Tcp::ack));
+  are_right(again, {2, 2, 2, 2});
+  are_right(first, {2, 1, 1, 1});
+  first.clear();
+  again.clear();
+  std::vector<Packet> later = frames(large(false, slices(leading_slice), 1000, Tcp::ack));
+  are_right(later, {2, 1, 1, 1});
+  later.clear();
+  // What nobody said is free is not written to.
+  std::vector<Packet> careful = frames(large(true, slices(0), 1000, Tcp::ack));
+  are_right(careful, {2, 2, 2, 2});
+  careful.clear();
+  // Nor where a frame ends within a buffer: the next one's payload begins behind bytes that may be sent again.
+  std::uint32_t offset = 0;
+  for (const Packet& frame : frames(large(true, slices(leading_slice), 700, Tcp::ack))) {
+    EXPECT_EQ(frame.get()->nb_segs, offset / 1000 == std::min(offset + 699, 3999u) / 1000 ? 2 : 3);
+    offset += 700;
+  }
+  std::array<std::uint8_t, 4000> bytes;
+  queue.peek(0, bytes);
+  for (std::size_t i = 0; i < bytes.size(); ++i) ASSERT_EQ(bytes[i], 'a' + i / 1000) << i;
 }
 
 TEST_F(CutTest, WhatIsNotAskedForIsGivenBack) {
