@@ -92,7 +92,7 @@ void Pipeline::receive(PortId port, Nanos now) {
     std::uint64_t size = 0;
     for (std::uint16_t k = 0; k < n; ++k) {
       burst[k] = Packet{frames[k]};
-      new (&burst[k].meta()) Meta{.port = port};
+      burst[k].meta().port = port;  // all else of it is parse's to fill
       size += frames[k]->pkt_len;
     }
     deps_.counters.add(Counter::rx_packets, n);
@@ -110,8 +110,10 @@ void Pipeline::process(std::span<Packet> burst, Nanos now) {
   }
   std::size_t n = parse(burst, config_.verify_checksums, deps_.counters);
   std::size_t ours = 0;
+  std::optional<Counter> reason;  // what continues a packet that is not ours is not ours either
   for (std::size_t i = 0; i < n; ++i) {
-    if (const auto reason = host_.not_ours(burst[i])) [[unlikely]]
+    if (!burst[i].meta().continues) reason = host_.not_ours(burst[i]);
+    if (reason) [[unlikely]]
       drop(std::move(burst[i]), *reason, deps_.counters);
     else if (ours++ != i) burst[ours - 1] = std::move(burst[i]);
   }

@@ -247,6 +247,75 @@ Verdict parse_frame(Packet& packet, bool verify) {
   return Verdict::good;
 }
 
+template <typename Word>
+Word word_at(const std::uint8_t* at) {
+  Word word;
+  std::memcpy(&word, at, sizeof word);
+  return word;
+}
+template <typename Word>
+bool same(const std::uint8_t* a, const std::uint8_t* b, std::size_t at) {
+  return word_at<Word>(a + at) == word_at<Word>(b + at);
+}
+
+// Whether two IP headers say the same but for what each packet has of its own (length, sum, IPv4's id). `size` is that
+// of the packet whose header is `b`.
+bool same_ip(const std::uint8_t* a, const std::uint8_t* b, L3 l3, std::size_t header_size, std::uint32_t& size) {
+  if (l3 == L3::ip4) {
+    size = reinterpret_cast<const wire::Ip4*>(b)->total_length.get();
+    return header_size == sizeof(wire::Ip4) && same<std::uint16_t>(a, b, 0) &&
+           same<std::uint32_t>(a, b, offsetof(wire::Ip4, fragment)) &&
+           same<std::uint64_t>(a, b, offsetof(wire::Ip4, source));
+  }
+  size = std::uint32_t{sizeof(wire::Ip6)} + reinterpret_cast<const wire::Ip6*>(b)->payload_length.get();
+  return header_size == sizeof(wire::Ip6) && same<std::uint32_t>(a, b, 0) &&
+         same<std::uint16_t>(a, b, offsetof(wire::Ip6, next_header)) &&
+         std::memcmp(a + offsetof(wire::Ip6, source), b + offsetof(wire::Ip6, source), 32) == 0;
+}
+
+// Whether a frame not parsed yet goes on where the packet before it stops (parse.h). Then what was found of that one
+// holds of it too, but for the sums. `size`: of its payload.
+bool continues(const Packet& before, const Packet& packet, std::uint32_t& size) {
+  const Meta& known = before.meta();
+  const rte_mbuf* mbuf = packet.get();
+  const std::uint16_t ip_at = known.l3_offset, tcp_at = known.l4_offset, payload_at = known.payload_offset;
+  if (known.protocol != Protocol::tcp || known.tcp_flags != wire::Tcp::ack || known.fragment ||
+      known.port != packet.meta().port || mbuf->nb_segs != 1 || mbuf->data_len < payload_at)
+    return false;
+  const std::uint8_t *a = before.data(), *b = packet.data();
+  std::uint32_t ip_size = 0;
+  if (!same<std::uint64_t>(a, b, 0) || !same<std::uint64_t>(a, b, 6) || !same<std::uint64_t>(a, b, ip_at - 8u) ||
+      !same_ip(a + ip_at, b + ip_at, known.l3, tcp_at - ip_at, ip_size) || ip_at + ip_size < payload_at ||
+      ip_at + ip_size > mbuf->data_len)
+    return false;
+  size = ip_at + ip_size - payload_at;
+  const auto& one = before.at<wire::Tcp>(tcp_at);
+  const auto& other = packet.at<wire::Tcp>(tcp_at);
+  if (!same<std::uint32_t>(a, b, tcp_at) || other.sequence.get() != one.sequence.get() + known.payload_size ||
+      other.offset != one.offset || (other.flags | wire::Tcp::psh) != (wire::Tcp::ack | wire::Tcp::psh) ||
+      std::memcmp(&other + 1, &one + 1, std::size_t{payload_at} - tcp_at - sizeof one) != 0)
+    return false;
+  if (known.payload_size) return size && other.acknowledgement == one.acknowledgement && other.window == one.window;
+  return size == 0 && other.flags == one.flags &&
+         static_cast<std::int32_t>(other.acknowledgement.get() - one.acknowledgement.get()) > 0;
+}
+
+bool hardware_says_good(const rte_mbuf* mbuf) {
+  return (mbuf->ol_flags & (RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_L4_CKSUM_MASK)) ==
+         (RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD);
+}
+
+// What parse would find of a packet that continues the one before it.
+void take_over(const Packet& before, Packet& packet, std::uint32_t size) {
+  const std::uint64_t tsc = packet.meta().received_tsc;
+  Meta& meta = packet.meta() = before.meta();
+  meta.received_tsc = tsc;
+  meta.l3_checksum_good = meta.l4_checksum_good = true;
+  meta.payload_size = static_cast<std::uint16_t>(size);
+  meta.tcp_flags = packet.at<wire::Tcp>(meta.l4_offset).flags;
+  trim(packet.get(), meta.payload_offset + size);
+}
+
 }  // namespace
 
 bool parse(Packet& packet, bool verify_checksums, Counters& counters) {
@@ -269,7 +338,12 @@ std::size_t parse(std::span<Packet> burst, bool verify_checksums, Counters& coun
       rte_prefetch0(&burst[i + data_ahead].meta());
     }
     Packet packet = std::move(burst[i]);
-    if (parse(packet, verify_checksums, counters)) burst[kept++] = std::move(packet);
+    std::uint32_t size = 0;
+    const bool more = kept > 0 && continues(burst[kept - 1], packet, size);
+    if (more && hardware_says_good(packet.get())) take_over(burst[kept - 1], packet, size);
+    else if (!parse(packet, verify_checksums, counters)) continue;
+    packet.meta().continues = more;
+    burst[kept++] = std::move(packet);
   }
   return kept;
 }

@@ -28,6 +28,10 @@ inline constexpr unsigned extension_headers_max = 8;
 bool parse(Packet& packet, bool verify_checksums, Counters& counters);
 
 // Parses a burst behind prefetches. What is malformed dies; the rest moves to the front in order. Returns how many.
+// Runs of one flow are told by Meta::continues: TCP data that begins where that of the packet before it ends; or an ACK
+// without data behind such an ACK, which acknowledges more. Both with no flag but ACK (PSH may end a run), and the same
+// headers but for lengths, sums, IPv4's id and, of ACKs, the window. So what follows a head needs neither a second look
+// at its headers nor one of its own at any table.
 std::size_t parse(std::span<Packet> burst, bool verify_checksums, Counters& counters);
 
 }  // namespace sluice

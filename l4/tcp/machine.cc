@@ -11,7 +11,7 @@ namespace {
 constexpr unsigned packets_per_connection = 64;  // of one output(), so that none starves the others
 constexpr unsigned packets_per_output = 1024;
 constexpr std::size_t input_burst = 32;
-constexpr std::size_t asked_at_once = 16, asked_ahead = 4;  // segments
+constexpr std::size_t asked_at_once = 16, asked_ahead = 4;  // runs
 constexpr unsigned timers_per_turn = 4096;
 constexpr unsigned time_waits_per_turn = 1024;
 
@@ -77,60 +77,65 @@ void Stack::Machine::input(Packet packet, Nanos now, std::uint16_t network) {
   input({&packet, 1}, key, hash(key), now);
 }
 
-// A million connections do not fit a cache: the table's line is asked for a burst ahead, and some segments ahead what
-// it names: the connection's lines and its timer. A prefetch waits for its page to be found, which takes longer than
-// all the rest: they stand close together, so that the pages of many are found side by side.
+// A million connections do not fit a cache: the table's line is asked for a burst ahead, and some runs ahead what it
+// names: the connection's lines and its timer. A prefetch waits for its page to be found, which takes longer than all
+// the rest: they stand close together, so that the pages of many are found side by side.
 void Stack::Machine::input(std::span<Packet> burst, Nanos now, std::uint16_t network) {
-  struct Incoming {
+  struct Run {  // a packet and those that continue it (Meta)
     Key key;
     std::uint64_t hash;
+    std::size_t begin, size;
     std::uint32_t index;
     bool good;
   };
-  std::array<Incoming, input_burst> incoming;
+  std::array<Run, input_burst> runs;
   for (; !burst.empty(); burst = burst.subspan(std::min(burst.size(), input_burst))) {
     const std::size_t n = std::min(burst.size(), input_burst);
+    std::size_t count = 0;
     for (std::size_t i = 0; i < n; ++i) {
-      Incoming& in = incoming[i];
-      in.good = burst[i].meta().protocol == Protocol::tcp && read_key(burst[i], network, in.key);
-      in.hash = in.good ? hash(in.key) : 0;
+      if (i > 0 && burst[i].meta().continues) {
+        ++runs[count - 1].size;
+        continue;
+      }
+      Run& run = runs[count++];
+      run.begin = i;
+      run.size = 1;
+      run.good = burst[i].meta().protocol == Protocol::tcp && read_key(burst[i], network, run.key);
+      run.hash = run.good ? hash(run.key) : 0;
     }
-    for (std::size_t i = 0; i < n; ++i)
-      if (incoming[i].good) table.prefetch(incoming[i].hash);
+    for (std::size_t i = 0; i < count; ++i)
+      if (runs[i].good) table.prefetch(runs[i].hash);
     std::size_t asked = 0;
-    for (std::size_t i = 0; i < n;) {
-      if (asked < std::min(n, i + asked_ahead)) {
+    for (std::size_t i = 0; i < count; ++i) {
+      if (asked < std::min(count, i + asked_ahead)) {
         const std::size_t from = asked;
-        asked = std::min(n, asked + asked_at_once);
+        asked = std::min(count, asked + asked_at_once);
         for (std::size_t k = from; k < asked; ++k) {
-          Incoming& in = incoming[k];
-          in.index = no_slot;
-          if (!in.good || (k > 0 && in.hash == incoming[k - 1].hash)) continue;
-          const std::uint32_t value = table.candidate(in.hash);
-          if (value != KeyTable::none && kind_of(value) == Kind::connection) in.index = tcp::index_of(value);
+          Run& run = runs[k];
+          run.index = no_slot;
+          if (!run.good || (k > 0 && run.hash == runs[k - 1].hash)) continue;
+          const std::uint32_t value = table.candidate(run.hash);
+          if (value != KeyTable::none && kind_of(value) == Kind::connection) run.index = tcp::index_of(value);
         }
         for (std::size_t k = from; k < asked; ++k) {
-          const std::uint32_t index = incoming[k].index;
+          const std::uint32_t index = runs[k].index;
           if (index == no_slot) continue;
-          connections.prefetch(index, 0, burst[k].meta().payload_size ? Tcb::data_lines : Tcb::busy_lines);
+          connections.prefetch(index, 0, burst[runs[k].begin].meta().payload_size ? Tcb::data_lines : Tcb::busy_lines);
           wheel.prefetch(index);
         }
       }
-      const Incoming& in = incoming[i];
-      if (in.good) {
-        std::size_t end = i + 1;
-        while (end < n && incoming[end].good && incoming[end].hash == in.hash && incoming[end].key == in.key) ++end;
-        i += input(burst.subspan(i, end - i), in.key, in.hash, now);
-        continue;
+      const Run& run = runs[i];
+      std::span<Packet> packets = burst.subspan(run.begin, run.size);
+      while (run.good && !packets.empty()) packets = packets.subspan(input(packets, run.key, run.hash, now));
+      for (Packet& packet : packets) {
+        if (packet.meta().protocol == Protocol::tcp) input(std::move(packet), now, network);
+        else input_icmp(std::move(packet), now, network);
       }
-      if (burst[i].meta().protocol == Protocol::tcp) input(std::move(burst[i]), now, network);
-      else input_icmp(std::move(burst[i]), now, network);
-      ++i;
     }
   }
 }
 
-// The first of `run`, all of one tuple, with those behind it that join it. Returns how many they were.
+// The first of `run` with those behind it that join it, or the ACK that it gives way to. Returns how many they were.
 std::size_t Stack::Machine::input(std::span<Packet> run, const Key& key, std::uint64_t key_hash, Nanos now) {
   Packet packet = std::move(run.front());
   std::size_t count = 1;
@@ -144,7 +149,13 @@ std::size_t Stack::Machine::input(std::span<Packet> run, const Key& key, std::ui
   } else if (const std::uint32_t index = tcp::index_of(value); kind_of(value) == Kind::connection) {
     Tcb& t = connections[index];
     if (run.size() > 1 && t.state == State::established && segment->seq == t.rcv_nxt && t.transit->reassembly.empty()) {
-      count += join(packet, *segment, run.subspan(1));
+      if (segment->size) {
+        count += join(packet, *segment, run.subspan(1));
+      } else if (const auto last = parse_segment(run.back()); last && gives_way(t, *segment, last->ack)) {
+        packet = std::move(run.back());
+        segment = last;
+        count = run.size();
+      }
       core.counters.add(Counter::tcp_segments_joined, count - 1);
     }
     const Verdict verdict = tcp::input(t, *segment, std::move(packet), core, now);

@@ -55,10 +55,11 @@ class Peer {
   void send(std::span<const Seg> segments, Nanos now) {
     std::vector<Packet> burst;
     for (const Seg& s : segments)
-      if (Packet packet = make(s)) burst.push_back(std::move(packet));
-    stack_.input(burst, now);
+      if (Packet frame = frame_of(ip_of(s), buffers_)) burst.push_back(std::move(frame));
+    stack_.input(std::span{burst}.first(parse(burst, true, counters_)), now);
   }
-  Packet make(const Seg& s) {
+  Packet make(const Seg& s) { return arrive(ip_of(s), buffers_, counters_); }
+  Bytes ip_of(const Seg& s) const {
     const std::size_t options = (s.options.size() + 3) / 4 * 4;
     const bool v4 = here.address.is_v4();
     const std::size_t header = v4 ? 20 : 40;
@@ -92,7 +93,7 @@ class Peer {
     std::copy(s.options.begin(), s.options.end(), tcp + 20);
     ip.insert(ip.end(), s.payload.begin(), s.payload.end());
     fill_checksums(ip);
-    return arrive(ip, buffers_, counters_);
+    return ip;
   }
   // The next segment that the stack sends, if it sends one now.
   std::optional<Got> next(Nanos now) {

@@ -93,8 +93,8 @@ class WireEgress final : public tcp::Egress {
   }
 };
 
-// An IP packet arrives: as an Ethernet frame in fresh buffers, parsed. Empty when parse drops it or no buffer is free.
-inline Packet arrive(const Bytes& ip, Buffers& buffers, Counters& counters) {
+// An IP packet as an Ethernet frame in a fresh buffer, as a port gives it. Empty when no buffer is free.
+inline Packet frame_of(const Bytes& ip, Buffers& buffers) {
   Packet packet = buffers.make();
   if (!packet || ip.size() + 14 > buffer_data_size) return {};
   std::uint8_t* at = packet.data();
@@ -105,7 +105,13 @@ inline Packet arrive(const Bytes& ip, Buffers& buffers, Counters& counters) {
   packet.get()->data_len = static_cast<std::uint16_t>(std::max<std::size_t>(ip.size() + 14, 60));  // Ethernet's padding
   packet.get()->pkt_len = packet.get()->data_len;
   packet.meta().port = 0;
-  if (!parse(packet, true, counters)) return {};
+  return packet;
+}
+
+// The same, parsed. Empty when parse drops it as well.
+inline Packet arrive(const Bytes& ip, Buffers& buffers, Counters& counters) {
+  Packet packet = frame_of(ip, buffers);
+  if (packet) parse(packet, true, counters);
   return packet;
 }
 

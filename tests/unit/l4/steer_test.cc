@@ -214,5 +214,58 @@ TEST_F(Steer, EveryPacketOfABurstLandsInOneLane) {
   EXPECT_TRUE(lanes.forward.empty());
 }
 
+TEST_F(Steer, APacketIsSteeredInABurstAsItIsAlone) {
+  // Each of another destination, port, protocol or ingress than its neighbours, each several times.
+  const char* texts[] = {"ip4 10.0.0.1 > 192.0.2.10 | tcp 5 > 80 S",  "ip4 10.0.0.2 > 192.0.2.10 | tcp 5 > 80 S",
+                         "ip4 10.0.0.1 > 192.0.2.10 | udp 5 > 80",    "ip4 10.0.0.1 > 192.0.2.11 | tcp 5 > 443 S",
+                         "ip4 10.0.0.1 > 192.0.2.10 | tcp 5 > 443 S", "ip4 10.0.0.1 > 192.0.2.1 | tcp 80 > 20001 SA",
+                         "ip4 10.0.0.1 > 192.0.2.1 | tcp 80 > 30001 SA", "ip4 10.0.0.1 > 192.0.2.1 | tcp 5 > 81 S",
+                         "ip4 10.0.0.1 > 192.0.2.99 | tcp 5 > 80 S", "ip4 10.0.0.1 > 192.0.2.1 | udp 5 > 80"};
+  listeners_ = listeners({{.id = 1, .destination = *parse_prefix("192.0.2.11/32"), .ports = {443, 443}, .ingress = 1}});
+  std::array<Packet, 40> burst;
+  std::array<unsigned, 6> expected{};
+  for (std::size_t i = 0; i < burst.size(); ++i) {
+    burst[i] = packets_.ip(texts[i * 7 % std::size(texts)]);
+    burst[i].meta().port = static_cast<PortId>(i / 20);
+    ++expected[static_cast<std::size_t>(steer_one(burst[i], tables_).lane)];
+  }
+  Lanes lanes;
+  Counters counters;
+  steer(burst, tables_, lanes, counters);
+  EXPECT_EQ(lanes.forward.size(), expected[static_cast<std::size_t>(Lane::forward)]);
+  EXPECT_EQ(lanes.local.size(), expected[static_cast<std::size_t>(Lane::local)]);
+  EXPECT_EQ(lanes.host.size(), expected[static_cast<std::size_t>(Lane::host)]);
+  EXPECT_EQ(counters.get(Counter::drop_not_ours), expected[static_cast<std::size_t>(Lane::drop)]);
+  for (const unsigned count : {expected[0], expected[2], expected[3], expected[4]}) EXPECT_GT(count, 0u);
+  lanes.clear();
+}
+
+TEST_F(Steer, WhatContinuesAPacketGoesWhereThatGoes) {
+  const auto run = [&](const char* text) {
+    std::array<Packet, 3> burst{packets_.ip(text), packets_.ip(text), packets_.ip(text)};
+    burst[1].meta().continues = burst[2].meta().continues = true;
+    return burst;
+  };
+  Lanes lanes;
+  Counters counters;
+  std::array<Packet, 3> local = run("ip4 10.0.0.1 > 192.0.2.11 | tcp 5 > 443 A");
+  steer(local, tables_, lanes, counters);
+  ASSERT_EQ(lanes.local.size(), 3);
+  EXPECT_FALSE(lanes.local.packets()[0].meta().continues);
+  EXPECT_TRUE(lanes.local.packets()[1].meta().continues && lanes.local.packets()[2].meta().continues);
+  lanes.clear();
+  std::array<Packet, 3> nobodys = run("ip4 10.0.0.1 > 192.0.2.99 | tcp 5 > 80 A");
+  steer(nobodys, tables_, lanes, counters);
+  EXPECT_EQ(counters.get(Counter::drop_not_ours), 3u);
+  // On the way to another worker some may be lost: there each is looked at again.
+  tables_.workers = 2;
+  std::array<Packet, 3> other = run("ip4 10.0.0.1 > 192.0.2.11 | tcp 5 > 443 A");
+  tables_.self = static_cast<std::uint16_t>(1 - owner_of_hash(other[0].meta().hash, 2));
+  steer(other, tables_, lanes, counters);
+  ASSERT_EQ(lanes.other.size(), 3);
+  for (const Packet& packet : lanes.other.packets()) EXPECT_FALSE(packet.meta().continues);
+  lanes.clear();
+}
+
 }  // namespace
 }  // namespace sluice

@@ -27,6 +27,9 @@ struct JoinTest : ScriptTest {
     }
     establish();
   }
+  Seg ack(std::uint32_t segments, std::uint16_t window = 65535) const {
+    return {.flags = ACK, .seq = 101, .ack = iss + 1 + segments * 1460, .window = window};
+  }
   // Sends them in one burst; how many joined the one before them.
   std::uint64_t burst(std::vector<Seg> segments) {
     const std::uint64_t joined = counters.get(Counter::tcp_segments_joined),
@@ -124,6 +127,33 @@ TEST_F(JoinTest, SegmentsOfOneByteJoin) {
   establish();
   EXPECT_EQ(burst({data(0, 1), data(1, 1), data(2, 1)}), 2);
   EXPECT_EQ(received(), text(0, 3));
+}
+
+TEST_F(JoinTest, AcksOfOneBurstGiveWayToTheLast) {
+  establish();
+  give(4 * 1460);
+  while (next()) {}
+  EXPECT_EQ(burst({ack(1), ack(2), ack(3, 60'000), ack(4, 50'000)}), 3);
+  EXPECT_EQ(stack->progress(id).acknowledged, 4 * 1460u);
+  EXPECT_EQ(info().peer_window, 50'000u);
+  EXPECT_EQ(info().segments_out, 0u);
+  EXPECT_EQ(info().segments_delivered, 4u);
+}
+
+TEST_F(JoinTest, AcksThatTellSomethingEachAreTakenEach) {
+  establish();
+  give(20 * 1460);
+  while (next()) {}
+  EXPECT_EQ(burst({ack(1), ack(2), ack(3), ack(4)}), 0) << "the window is full and grows: HyStart++ counts samples";
+  EXPECT_EQ(info().cwnd_segments, 14u);
+  stack.reset(), peer.reset(), start({});
+  establish();
+  give(3 * 1460);
+  while (next()) {}
+  EXPECT_EQ(burst({ack(1), ack(2), ack(9)}), 0) << "the last acknowledges what was never sent";
+  EXPECT_EQ(stack->progress(id).acknowledged, 2 * 1460u);
+  EXPECT_EQ(burst({ack(1), ack(3)}), 0) << "the first is old";
+  EXPECT_EQ(stack->progress(id).acknowledged, 3 * 1460u);
 }
 
 }  // namespace
