@@ -51,7 +51,7 @@ bool Stack::Machine::input_cookie(const Key& key, std::uint64_t key_hash, const 
   h.listener = listener;
   h.settings = listeners.settings(listener);
   h.mss = *mss;
-  h.ts_offset = timestamp_offset(key);
+  h.ts_offset = origin(key, now).timestamps;
   h.ts_recent = s.options.ts_value;
   h.scaled = options->scaled;
   h.snd_scale = options->snd_scale;

@@ -94,8 +94,13 @@ struct Stack::Machine {
   // ports.cc
   std::expected<ConnId, ConnectError> connect(const ConnectSpec& spec, Nanos now);
   bool choose_port(const ConnectSpec& spec, const Source& source, Key& key, std::uint32_t& reused, Nanos now);
-  Seq initial_sequence(const Key& key, Nanos now) const;
-  std::uint32_t timestamp_offset(const Key& key) const;
+  // What a tuple's connection begins with: the halves of one keyed hash, one of them beside a clock of 64 ns steps (RFC
+  // 6528), the other as the offset of our timestamps.
+  struct Origin {
+    Seq sequence;
+    std::uint32_t timestamps;
+  };
+  Origin origin(const Key& key, Nanos now) const;
   Tcb* make(const Key& key, std::uint64_t hash, std::uint32_t replaces, Nanos now);  // with its entry in the table
 
   Tcb* find(ConnId id) {

@@ -63,7 +63,8 @@ void Stack::Machine::input_listen(const Key& key, std::uint64_t key_hash, const 
   h.key = key;
   h.irs = s.seq;
   h.listener = *listener;
-  h.ts_offset = timestamp_offset(key);
+  const Origin origin = this->origin(key, now);
+  h.ts_offset = origin.timestamps;
   h.timestamps = core.config.timestamps && s.options.has_timestamps;
   h.ts_recent = s.options.ts_value;
   h.sack = core.config.sack && s.options.sack_permitted;
@@ -79,7 +80,7 @@ void Stack::Machine::input_listen(const Key& key, std::uint64_t key_hash, const 
   const bool cookie = cookie_gate.syn(handshake_count, now);
   if (cookie && !was_on) core.counters.add(Counter::tcp_syn_cookie_spells);
   if (cookie && !has_floor) return answer_by_cookie(h, now);
-  h.iss = initial_sequence(key, now);
+  h.iss = origin.sequence;
   if (has_floor && h.iss <= iss_floor) h.iss = iss_floor + 65537;
   h.began = now;
   remember(h, key_hash, now);
@@ -303,7 +304,7 @@ void Stack::Machine::input_time_wait(std::uint32_t index, const Segment& s, cons
   r.header.ack = w.rcv_nxt;
   r.header.flags = flag_ack;
   r.header.has_timestamps = w.timestamps;
-  r.header.ts_value = ts_at(timestamp_offset(w.key), now);
+  r.header.ts_value = ts_at(origin(w.key, now).timestamps, now);
   r.header.ts_echo = w.ts_recent;
   reply(r);
 }

@@ -22,13 +22,10 @@ std::uint64_t key_part(const SipHash& sip, const Key& key, std::uint8_t what) {
 
 }  // namespace
 
-Seq Stack::Machine::initial_sequence(const Key& key, Nanos now) const {
-  // RFC 6528: a clock of 64 ns steps plus a keyed hash of the tuple.
-  return Seq{static_cast<std::uint32_t>(key_part(sip, key, 1)) + static_cast<std::uint32_t>(now.ns >> 6)};
-}
-
-std::uint32_t Stack::Machine::timestamp_offset(const Key& key) const {
-  return static_cast<std::uint32_t>(key_part(sip, key, 2));
+Stack::Machine::Origin Stack::Machine::origin(const Key& key, Nanos now) const {
+  const std::uint64_t part = key_part(sip, key, 1);
+  return {Seq{static_cast<std::uint32_t>(part) + static_cast<std::uint32_t>(now.ns >> 6)},
+          static_cast<std::uint32_t>(part >> 32)};
 }
 
 Tcb* Stack::Machine::make(const Key& key, std::uint64_t key_hash, std::uint32_t replaces, Nanos now) {
@@ -70,7 +67,7 @@ bool Stack::Machine::choose_port(const ConnectSpec& spec, const Source& source, 
   if (spec.local_port) return usable(spec.local_port);
   const std::uint32_t range = std::uint32_t{source.port_high} - source.port_low + 1;
   key.local_port = 0;
-  const std::uint64_t start = key_part(sip, key, 3);
+  const std::uint64_t start = key_part(sip, key, 2);
   std::uint32_t& cursor = port_cursor[start >> 32 & (port_cursor.size() - 1)];
   unsigned lookups = 0;
   for (unsigned n = 0; n < std::min<std::uint32_t>(range, ports_asked_max); ++n) {
@@ -115,7 +112,8 @@ std::expected<ConnId, ConnectError> Stack::Machine::connect(const ConnectSpec& s
   if (!tried) return std::unexpected(ConnectError::no_source);
   if (!chosen) return std::unexpected(spec.local_port ? ConnectError::in_use : ConnectError::no_port);
 
-  Seq iss = initial_sequence(key, now);
+  const Origin origin = this->origin(key, now);
+  Seq iss = origin.sequence;
   if (reused != KeyTable::none) {
     const std::uint32_t index = tcp::index_of(reused);
     const Seq floor = time_waits[index].snd_nxt;
@@ -132,7 +130,7 @@ std::expected<ConnId, ConnectError> Stack::Machine::connect(const ConnectSpec& s
   t->snd_una = iss;
   t->snd_nxt = iss + 1;
   t->queue.start(t->snd_nxt);
-  t->ts_offset = timestamp_offset(key);
+  t->ts_offset = origin.timestamps;
   t->settings = spec.settings;
   t->rcv_scale = core.config.window_scaling ? receive_scale(spec.settings) : 0;
   t->handshake_due = true;
