@@ -36,11 +36,11 @@ struct Destination {
 };
 
 Destination look_up(const FlowKey& key, PortId ingress, const SteerTables& tables) {
-  Destination to{.address = key.destination, .port = key.destination_port, .ingress = ingress, .protocol = key.protocol};
+  Destination to{
+      .address = key.destination, .port = key.destination_port, .ingress = ingress, .protocol = key.protocol};
   to.use = tables.addresses.find(key.destination, key.destination_port);
   const bool tcp = key.protocol == Protocol::tcp;
-  if (to.use && *to.use != LocalUse::host &&
-      owner_of_port(key.destination_port, tables.workers) < tables.workers) {
+  if (to.use && *to.use != LocalUse::host && owner_of_port(key.destination_port, tables.workers) < tables.workers) {
     to.is_spoken_from = true;
     if (*to.use == LocalUse::snat) to.lane = Lane::forward;
     else if (tcp) to.lane = Lane::local;

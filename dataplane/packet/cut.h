@@ -36,8 +36,8 @@ class Cutter {
   static constexpr std::uint16_t room = 128;  // copied whole: less work than the size that it is
   static_assert(room <= buffer_headroom);
 
-  Packet head_;     // the first frame's headers, until it is asked for
-  rte_mbuf* rest_;  // payload that no frame has
+  Packet head_;                 // the first frame's headers, until it is asked for
+  rte_mbuf* rest_;              // payload that no frame has
   std::uint8_t headers_[room];  // at its end
   std::uint32_t left_, size_;   // size_: of a frame's payload
   std::uint32_t offset_ = 0;    // of the next frame's payload in the whole

@@ -22,6 +22,37 @@ Be16 pseudo(const IpFields& ip, Protocol protocol, std::uint32_t size) {
   return folded(add_pseudo_header(0, ip.source, ip.destination, protocol, size));
 }
 
+std::uint16_t ip_header_size(const IpFields& ip) { return ip.source.is_v4() ? sizeof(wire::Ip4) : sizeof(wire::Ip6); }
+
+// An IP header in front of a finished transport message of `size` bytes, and what is asked for it.
+void write_ip(std::uint8_t* at, rte_mbuf* mbuf, const IpFields& ip, Protocol protocol, std::uint32_t size) {
+  DCHECK(size + sizeof(wire::Ip4) <= 0xffff && ip.source.is_v4() == ip.destination.is_v4());
+  const auto number = static_cast<std::uint8_t>(protocol);
+  if (ip.source.is_v4()) {
+    *reinterpret_cast<wire::Ip4*>(at) = {.version_ihl = 0x45,
+                                         .traffic_class = ip.traffic_class,
+                                         .total_length = Be16{static_cast<std::uint16_t>(size + sizeof(wire::Ip4))},
+                                         .id = Be16{},
+                                         .fragment = Be16{wire::Ip4::dont_fragment},
+                                         .ttl = ip.hop_limit,
+                                         .protocol = number,
+                                         .checksum = Be16{},
+                                         .source = Be32{ip.source.v4()},
+                                         .destination = Be32{ip.destination.v4()}};
+    mbuf->l3_len = sizeof(wire::Ip4);
+    mbuf->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM;
+  } else {
+    *reinterpret_cast<wire::Ip6*>(at) = {.version_class_flow = Be32{6u << 28 | std::uint32_t{ip.traffic_class} << 20},
+                                         .payload_length = Be16{static_cast<std::uint16_t>(size)},
+                                         .next_header = number,
+                                         .hop_limit = ip.hop_limit,
+                                         .source = ip.source.bytes,
+                                         .destination = ip.destination.bytes};
+    mbuf->l3_len = sizeof(wire::Ip6);
+    mbuf->ol_flags |= RTE_MBUF_F_TX_IPV6;
+  }
+}
+
 }  // namespace
 
 void attach(Packet& packet, Chain payload) {
@@ -46,19 +77,22 @@ void strip(Packet& packet, std::uint16_t size) {
 void prepend_tcp(Packet& packet, const IpFields& ip, const TcpFields& tcp, std::uint16_t segment_size) {
   DCHECK(tcp.options.size() % 4 == 0 && tcp.options.size() <= 40);
   const std::size_t header_size = sizeof(wire::Tcp) + tcp.options.size();
+  const std::uint16_t ip_size = ip_header_size(ip);
   rte_mbuf* mbuf = packet.get();
   const bool cut = segment_size > 0 && mbuf->pkt_len > segment_size;
-  auto& header = *reinterpret_cast<wire::Tcp*>(prepend(packet, header_size));
-  header = {.source = Be16{tcp.source},
-            .destination = Be16{tcp.destination},
-            .sequence = Be32{tcp.sequence},
-            .acknowledgement = Be32{tcp.acknowledgement},
-            .offset = static_cast<std::uint8_t>(header_size / 4 << 4),
-            .flags = tcp.flags,
-            .window = Be16{tcp.window},
-            .checksum = pseudo(ip, Protocol::tcp, cut ? 0 : mbuf->pkt_len),
-            .urgent = Be16{tcp.urgent}};
-  std::uint8_t* options = packet.data() + sizeof header;
+  const auto size = static_cast<std::uint32_t>(mbuf->pkt_len + header_size);
+  std::uint8_t* at = prepend(packet, ip_size + header_size);
+  write_ip(at, mbuf, ip, Protocol::tcp, size);
+  *reinterpret_cast<wire::Tcp*>(at + ip_size) = {.source = Be16{tcp.source},
+                                                 .destination = Be16{tcp.destination},
+                                                 .sequence = Be32{tcp.sequence},
+                                                 .acknowledgement = Be32{tcp.acknowledgement},
+                                                 .offset = static_cast<std::uint8_t>(header_size / 4 << 4),
+                                                 .flags = tcp.flags,
+                                                 .window = Be16{tcp.window},
+                                                 .checksum = pseudo(ip, Protocol::tcp, cut ? 0 : size),
+                                                 .urgent = Be16{tcp.urgent}};
+  std::uint8_t* options = at + ip_size + sizeof(wire::Tcp);
   if (tcp.options.size() == 12) std::memcpy(options, tcp.options.data(), 12);  // timestamps alone: two stores
   else if (!tcp.options.empty()) std::memcpy(options, tcp.options.data(), tcp.options.size());
   mbuf->l4_len = header_size;
@@ -67,7 +101,6 @@ void prepend_tcp(Packet& packet, const IpFields& ip, const TcpFields& tcp, std::
     mbuf->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
     mbuf->tso_segsz = segment_size;
   }
-  prepend_ip(packet, ip, Protocol::tcp);
 }
 
 void prepend_udp(Packet& packet, const IpFields& ip, std::uint16_t source_port, std::uint16_t destination_port) {
@@ -96,35 +129,8 @@ void prepend_icmp(Packet& packet, const IpFields& ip) {
 }
 
 void prepend_ip(Packet& packet, const IpFields& ip, Protocol protocol) {
-  rte_mbuf* mbuf = packet.get();
-  const auto number = static_cast<std::uint8_t>(protocol);
-  const auto size = static_cast<std::uint16_t>(mbuf->pkt_len);
-  DCHECK(mbuf->pkt_len + sizeof(wire::Ip4) <= 0xffff && ip.source.is_v4() == ip.destination.is_v4());
-  if (ip.source.is_v4()) {
-    auto& header = *reinterpret_cast<wire::Ip4*>(prepend(packet, sizeof(wire::Ip4)));
-    header = {.version_ihl = 0x45,
-              .traffic_class = ip.traffic_class,
-              .total_length = Be16{static_cast<std::uint16_t>(size + sizeof header)},
-              .id = Be16{},
-              .fragment = Be16{wire::Ip4::dont_fragment},
-              .ttl = ip.hop_limit,
-              .protocol = number,
-              .checksum = Be16{},
-              .source = Be32{ip.source.v4()},
-              .destination = Be32{ip.destination.v4()}};
-    mbuf->l3_len = sizeof header;
-    mbuf->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM;
-  } else {
-    auto& header = *reinterpret_cast<wire::Ip6*>(prepend(packet, sizeof(wire::Ip6)));
-    header = {.version_class_flow = Be32{6u << 28 | std::uint32_t{ip.traffic_class} << 20},
-              .payload_length = Be16{size},
-              .next_header = number,
-              .hop_limit = ip.hop_limit,
-              .source = ip.source.bytes,
-              .destination = ip.destination.bytes};
-    mbuf->l3_len = sizeof header;
-    mbuf->ol_flags |= RTE_MBUF_F_TX_IPV6;
-  }
+  const std::uint32_t size = packet.size();
+  write_ip(prepend(packet, ip_header_size(ip)), packet.get(), ip, protocol, size);
 }
 
 void prepend_ethernet(Packet& packet, const MacAddress& destination, const MacAddress& source, std::uint16_t vlan,

@@ -284,18 +284,20 @@ bool continues(const Packet& before, const Packet& packet, std::uint32_t& size) 
     return false;
   const std::uint8_t *a = before.data(), *b = packet.data();
   std::uint32_t ip_size = 0;
-  if (!same<std::uint64_t>(a, b, 0) || !same<std::uint64_t>(a, b, 6) || !same<std::uint64_t>(a, b, ip_at - 8u) ||
+  if (!same<std::uint32_t>(a, b, tcp_at) ||  // ports first: they tell most flows apart
+      !same<std::uint64_t>(a, b, 0) || !same<std::uint64_t>(a, b, 6) || !same<std::uint64_t>(a, b, ip_at - 8u) ||
       !same_ip(a + ip_at, b + ip_at, known.l3, tcp_at - ip_at, ip_size) || ip_at + ip_size < payload_at ||
       ip_at + ip_size > mbuf->data_len)
     return false;
   size = ip_at + ip_size - payload_at;
   const auto& one = before.at<wire::Tcp>(tcp_at);
   const auto& other = packet.at<wire::Tcp>(tcp_at);
-  if (!same<std::uint32_t>(a, b, tcp_at) || other.sequence.get() != one.sequence.get() + known.payload_size ||
-      other.offset != one.offset || (other.flags | wire::Tcp::psh) != (wire::Tcp::ack | wire::Tcp::psh) ||
+  if (other.sequence.get() != one.sequence.get() + known.payload_size || other.offset != one.offset ||
+      (other.flags | wire::Tcp::psh) != (wire::Tcp::ack | wire::Tcp::psh) ||
       std::memcmp(&other + 1, &one + 1, std::size_t{payload_at} - tcp_at - sizeof one) != 0)
     return false;
-  if (known.payload_size) return size && other.acknowledgement == one.acknowledgement && other.window == one.window;
+  if (known.payload_size)
+    return size && other.acknowledgement.raw() == one.acknowledgement.raw() && other.window.raw() == one.window.raw();
   return size == 0 && other.flags == one.flags &&
          static_cast<std::int32_t>(other.acknowledgement.get() - one.acknowledgement.get()) > 0;
 }

@@ -44,8 +44,8 @@ void write_options(Writer& out, const Header& h) {
   }
 }
 
-// Slices of the queue's buffers behind the header's: of too many, as many as make whole segments. False when descriptors
-// ran out.
+// Slices of the queue's buffers behind the header's: of too many, as many as make whole segments. False when
+// descriptors ran out.
 bool gather(Core& core, rte_mbuf* head, SendQueue& queue, Seq begin, std::uint32_t& size, std::uint32_t segment_size) {
   rte_mbuf* tail = head;
   std::uint32_t offset = 0, left = size, pieces = 0;

@@ -215,10 +215,7 @@ void Stack::Machine::settle(Tcb& t) {
       t.armed_at = deadline;
       wheel.arm(index, deadline.nanos(latest));
     }
-    if (!t.in_output && wants_output(t)) {
-      t.in_output = true;
-      outputs.push(connections, index);
-    }
+    settle_output(t);
   }
   if (t.events && !t.in_events && !t.released) {
     t.in_events = true;

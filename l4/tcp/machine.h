@@ -51,7 +51,12 @@ struct Stack::Machine {
   std::size_t input(std::span<Packet> run, const Key& key, std::uint64_t key_hash, Nanos now);
   void input_icmp(Packet packet, Nanos now, std::uint16_t network);  // icmp.cc
   void act(Tcb& t, Verdict verdict, const Segment* s, Nanos now);
-  void settle(Tcb& t);  // lists, timer, table: what follows from the state after any change
+  void settle(Tcb& t);          // lists, timer, table: what follows from the state after any change
+  void settle_output(Tcb& t) {  // after one that only gave it something to send
+    if (t.in_output || !wants_output(t)) return;
+    t.in_output = true;
+    outputs.push(connections, index_of(t));
+  }
   void reset_peer(Tcb& t, Nanos now);
   void free_if_done(Tcb& t);
   void leave_table(Tcb& t);

@@ -55,7 +55,7 @@ void Stack::consumed(ConnId id, std::uint32_t bytes, Nanos now) {
   Tcb* t = machine_->find(id);
   if (!t) return;
   tcp::consumed(*t, bytes, machine_->core, now);
-  if (t->acks_due) machine_->settle(*t);
+  if (t->acks_due) machine_->settle_output(*t);
 }
 
 void Stack::prefetch(ConnId id) const { machine_->connections.prefetch(id.index, Tcb::data_lines, Tcb::busy_lines); }
@@ -77,14 +77,14 @@ void Stack::send(ConnId id, Chain bytes) {
   machine_->connections.prefetch(id.index, Tcb::data_lines, Tcb::busy_lines);  // for output()
   machine_->core.held += bytes.segments();
   t->queue.append(std::move(bytes));
-  machine_->settle(*t);
+  machine_->settle_output(*t);
 }
 
 void Stack::shutdown(ConnId id, Nanos now) {
   Tcb* t = machine_->find(id);
   if (!t || t->state == State::closed || t->fin_queued) return;
   t->fin_queued = true;
-  machine_->settle(*t);
+  machine_->settle_output(*t);
 }
 
 void Stack::abort(ConnId id, Nanos now) {

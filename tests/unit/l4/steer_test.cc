@@ -216,11 +216,11 @@ TEST_F(Steer, EveryPacketOfABurstLandsInOneLane) {
 
 TEST_F(Steer, APacketIsSteeredInABurstAsItIsAlone) {
   // Each of another destination, port, protocol or ingress than its neighbours, each several times.
-  const char* texts[] = {"ip4 10.0.0.1 > 192.0.2.10 | tcp 5 > 80 S",  "ip4 10.0.0.2 > 192.0.2.10 | tcp 5 > 80 S",
-                         "ip4 10.0.0.1 > 192.0.2.10 | udp 5 > 80",    "ip4 10.0.0.1 > 192.0.2.11 | tcp 5 > 443 S",
-                         "ip4 10.0.0.1 > 192.0.2.10 | tcp 5 > 443 S", "ip4 10.0.0.1 > 192.0.2.1 | tcp 80 > 20001 SA",
+  const char* texts[] = {"ip4 10.0.0.1 > 192.0.2.10 | tcp 5 > 80 S",     "ip4 10.0.0.2 > 192.0.2.10 | tcp 5 > 80 S",
+                         "ip4 10.0.0.1 > 192.0.2.10 | udp 5 > 80",       "ip4 10.0.0.1 > 192.0.2.11 | tcp 5 > 443 S",
+                         "ip4 10.0.0.1 > 192.0.2.10 | tcp 5 > 443 S",    "ip4 10.0.0.1 > 192.0.2.1 | tcp 80 > 20001 SA",
                          "ip4 10.0.0.1 > 192.0.2.1 | tcp 80 > 30001 SA", "ip4 10.0.0.1 > 192.0.2.1 | tcp 5 > 81 S",
-                         "ip4 10.0.0.1 > 192.0.2.99 | tcp 5 > 80 S", "ip4 10.0.0.1 > 192.0.2.1 | udp 5 > 80"};
+                         "ip4 10.0.0.1 > 192.0.2.99 | tcp 5 > 80 S",     "ip4 10.0.0.1 > 192.0.2.1 | udp 5 > 80"};
   listeners_ = listeners({{.id = 1, .destination = *parse_prefix("192.0.2.11/32"), .ports = {443, 443}, .ingress = 1}});
   std::array<Packet, 40> burst;
   std::array<unsigned, 6> expected{};
