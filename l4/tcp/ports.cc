@@ -67,7 +67,7 @@ bool Stack::Machine::choose_port(const ConnectSpec& spec, const Source& source, 
   if (spec.local_port) return usable(spec.local_port);
   const std::uint32_t range = std::uint32_t{source.port_high} - source.port_low + 1;
   key.local_port = 0;
-  const std::uint64_t start = key_part(sip, key, 2);
+  const std::uint64_t start = key_part(sip, key, 3);
   std::uint32_t& cursor = port_cursor[start >> 32 & (port_cursor.size() - 1)];
   unsigned lookups = 0;
   for (unsigned n = 0; n < std::min<std::uint32_t>(range, ports_asked_max); ++n) {
