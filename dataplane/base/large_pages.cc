@@ -33,7 +33,8 @@ std::size_t use_large_pages() {
     if (end < begin + 2 * large || end - begin > mapping_max) continue;
     if (madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE) != 0) continue;
     // Page by page: the call ends at the first that nobody has touched yet.
-    for (std::uintptr_t page = begin; page < end; page += large) madvise(reinterpret_cast<void*>(page), large, collapse);
+    for (std::uintptr_t page = begin; page < end; page += large)
+      madvise(reinterpret_cast<void*>(page), large, collapse);
     asked += end - begin;
   }
   std::fclose(maps);
