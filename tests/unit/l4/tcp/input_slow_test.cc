@@ -28,6 +28,25 @@ TEST_F(ScriptTest, ABareSynGetsNoOptionsButMss) {
   EXPECT_FALSE(got->options.sack_permitted || got->options.has_timestamps || got->options.has_window_scale);
 }
 
+TEST_F(ScriptTest, InitialNumbersAreAClockAndAKeyedHashOfTheTuple) {  // RFC 6528 3
+  const auto ask = [&](std::uint16_t port) {
+    peer->here.port = port;
+    send({.flags = SYN, .seq = 100});
+    const auto got = next();
+    send({.flags = RST, .seq = 101});
+    return got ? got->seq : 0;
+  };
+  const std::uint32_t first = ask(4000), second = ask(4001), third = ask(4002);
+  EXPECT_EQ(ask(4000), first);
+  EXPECT_NE(second - first, third - second) << "the next one can be told from two";
+  later(1_s);
+  EXPECT_EQ(ask(4000) - first, 1'000'000'000u / 64) << "the clock";
+  Config other;
+  other.secret = {1, 2};
+  start(other);
+  EXPECT_NE(ask(4001) - ask(4000), second - first) << "another secret, another hash";
+}
+
 TEST_F(ScriptTest, OptionLengthsOfZeroOneAndTooMuchEndTheOptions) {
   for (const Bytes& options :
        {Bytes{2, 0, 1, 1}, Bytes{2, 1, 1, 1}, Bytes{2, 40, 1, 1}, Bytes{3}, Bytes{8, 10, 0, 0}}) {
