@@ -74,6 +74,14 @@ TEST_F(ScriptTest, TheWindowDoesNotGrowWhereItIsNotTheLimit) {
   EXPECT_EQ(info().cwnd, cwnd);
 }
 
+TEST_F(ScriptTest, ThePeersWindowIsScaledBehindTheHandshake) {  // RFC 7323 2.2, 2.3
+  establish({2, 4, 0x05, 0xb4, 1, 3, 3, 2}, 300);
+  give(5000);
+  const auto got = next();
+  ASSERT_TRUE(got);
+  EXPECT_EQ(got->payload.size(), 1200u);
+}
+
 TEST_F(ScriptTest, AWindowSmallerThanASegmentIsUsedAfterThePersistTime) {
   establish({2, 4, 0x05, 0xb4}, 20000);
   send({.flags = ACK, .seq = 101, .ack = iss + 1, .window = 100});

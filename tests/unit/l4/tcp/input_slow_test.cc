@@ -263,16 +263,39 @@ TEST_F(ScriptTest, AnActiveOpenNeverTakesATupleInUse) {
   EXPECT_EQ(stack->connect({.remote = peer->here}, now).error(), ConnectError::pool_full);
 }
 
-TEST_F(ScriptTest, OldTimestampsAreTurnedAway) {
-  const auto ts = [](std::uint32_t value) {
+// A connection whose peer's timestamp is 10.
+struct TimestampTest : ScriptTest {
+  static Bytes ts(std::uint32_t value) {
     Bytes o{1, 1, 8, 10, 0, 0, 0, 0, 0, 0, 0, 0};
     put32(&o[4], value);
     return o;
-  };
-  send({.flags = SYN, .seq = 100, .options = {8, 10, 0, 0, 0, 9, 0, 0, 0, 0}});
-  iss = next()->seq;
-  send({.flags = ACK, .seq = 101, .ack = iss + 1, .options = ts(10)});
-  EXPECT_EQ(events(), event_accepted);
+  }
+  void SetUp() override {
+    ScriptTest::SetUp();
+    send({.flags = SYN, .seq = 100, .options = {8, 10, 0, 0, 0, 9, 0, 0, 0, 0}});
+    iss = next()->seq;
+    send({.flags = ACK, .seq = 101, .ack = iss + 1, .options = ts(10)});
+    EXPECT_EQ(events(), event_accepted);
+  }
+  std::uint32_t echoed() {
+    later(41_ms);
+    const auto got = next();
+    return got ? got->options.ts_echo : 0;
+  }
+};
+
+TEST_F(TimestampTest, TheOneOfTheLastSegmentInOrderIsEchoed) {  // RFC 7323 4.3
+  send({.flags = ACK, .seq = 101, .ack = iss + 1, .options = ts(12), .payload = "data"});
+  EXPECT_EQ(echoed(), 12u);
+  send({.flags = ACK, .seq = 108, .ack = iss + 1, .options = ts(14), .payload = "behind a hole"});
+  EXPECT_EQ(echoed(), 12u);
+  send({.flags = ACK, .seq = 105, .ack = iss + 1, .options = ts(13), .payload = "gap"});
+  EXPECT_EQ(echoed(), 13u);
+  send({.flags = FIN | ACK, .seq = 121, .ack = iss + 1, .options = ts(20)});
+  EXPECT_EQ(echoed(), 20u);
+}
+
+TEST_F(TimestampTest, OldOnesAreTurnedAway) {
   send({.flags = ACK, .seq = 101, .ack = iss + 1, .options = ts(8), .payload = "old"});
   EXPECT_EQ(events(), 0);
   EXPECT_SEGMENT(ACK, iss + 1, 101u);

@@ -150,6 +150,26 @@ TEST_F(ScarceTest, TheSilentOnesThatHoldBuffersAreCutFirst) {
   EXPECT_TRUE(stack->open(busy));
 }
 
+TEST_F(ScarceTest, WhoseWindowStaysShutStandsStillThoughItAnswers) {
+  const ConnId shut = open(1001);
+  const std::uint32_t ours = iss;
+  const ConnId busy = open(1003);
+  peer->here.port = 1001;
+  send({.flags = ACK, .seq = 101, .ack = ours + 1, .window = 0});
+  queue(shut, 6);
+  for (int i = 0; i < 90; ++i) {
+    later(100_ms);
+    while (next()) send({.flags = ACK, .seq = 101, .ack = ours + 1, .window = 0});
+  }
+  queue(busy, 55);
+  ASSERT_GE(stack->held_buffers(), 60u);
+  stack->expire(now);
+  EXPECT_EQ(events(), event_reset | event_cut | event_closed);
+  EXPECT_EQ(id, shut);
+  EXPECT_EQ(counters.get(Counter::tcp_pressure_cut_idle), 1u);
+  EXPECT_TRUE(stack->open(busy));
+}
+
 TEST_F(ScarceTest, ThenTheGreediest) {
   const ConnId small = open(1001), greedy = open(1002);
   for (std::uint16_t i = 0; i < 6; ++i) open(static_cast<std::uint16_t>(1003 + i));
