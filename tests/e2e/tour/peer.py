@@ -98,13 +98,13 @@ def hold(address, port):
 def raw(address, port):
     for line in sys.stdin:
         with socket.create_connection((address, int(port)), timeout=5) as peer:
-            peer.settimeout(0.4)
             answer, closed = b"", False
             try:
                 for text in json.loads(line):
                     peer.sendall(text.encode("latin-1"))
                     time.sleep(0.02)
                 while not closed:
+                    peer.settimeout(0.4 if answer else 2)  # a crowded machine may answer late, and then says the rest
                     data = peer.recv(65536)
                     answer, closed = answer + data, not data
             except TimeoutError:
