@@ -121,6 +121,7 @@ void TcpWorld::read(const rte_mbuf* frame) {
   }
   if (segment->has(Tcp::rst)) {
     if (!spec_.again) fail("a reset");
+    else if (segment->to == backend) backend_reset(*segment);
     return;
   }
   const bool to_client = segment->to != backend;

@@ -120,6 +120,7 @@ class TcpWorld final : public Port {
   bool right_piece(std::uint32_t client, End& end, std::string_view piece);
   bool learn_head(std::string_view piece);
   void backend_segment(const SegmentIn& segment);
+  void backend_reset(const SegmentIn& segment);
   Backend* accept(const SegmentIn& segment);
   void backend_data(Backend& end, const SegmentIn& segment);
   bool read_request(Backend& end);

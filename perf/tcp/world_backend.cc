@@ -36,6 +36,14 @@ void TcpWorld::leave(Backend& end) {
   free_.push_back(static_cast<std::uint16_t>(&end - backends_.data()));
 }
 
+// Of a SYN that the link doubled or held back, heard when its connection was over, nobody knows but who answered it.
+void TcpWorld::backend_reset(const SegmentIn& segment) {
+  const std::uint16_t place = by_peer_port_[segment.from_port];
+  if (place == nobody) return;
+  Backend& end = backends_[place];
+  if (end.state == State::opening && segment.sequence == end.expected) leave(end);
+}
+
 void TcpWorld::backend_segment(const SegmentIn& segment) {
   const std::uint16_t place = by_peer_port_[segment.from_port];
   Backend* end = place == nobody ? nullptr : &backends_[place];
