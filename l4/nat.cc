@@ -26,16 +26,9 @@ Ends reversed(const Ends& e) { return {e.destination, e.source, e.destination_po
 
 // Corrections are sums of 32-bit words as they stand in memory (RFC 1624: HC' = ~(~HC + ~m + m')): a word's complement
 // is as good as its halves', since 2^32 - 1 is a multiple of 2^16 - 1. They run on every packet of a service, hence not
-// over byte ranges.
-std::uint32_t load_word(const std::uint8_t* at) {
-  std::uint32_t word;
-  std::memcpy(&word, at, sizeof word);
-  return word;
-}
-
-// Puts a word in the place of another; what that changes in sums that cover it.
+// over byte ranges. This puts a word in the place of another; what it changes in sums that cover it.
 Sum replace_word(std::uint8_t* at, std::uint32_t after) {
-  const std::uint32_t before = load_word(at);
+  const std::uint32_t before = load<std::uint32_t>(at);
   std::memcpy(at, &after, sizeof after);
   return Sum{~before} + after;
 }
@@ -44,9 +37,9 @@ void correct(Be16& field, Sum change) { field = checksum(change + static_cast<st
 
 Sum write_address(std::uint8_t* at, const IpAddress& to, bool v4) {
   const std::uint8_t* words = to.bytes.data();
-  if (v4) return replace_word(at, load_word(words + 12));
+  if (v4) return replace_word(at, load<std::uint32_t>(words + 12));
   Sum change = 0;
-  for (std::size_t i = 0; i < 16; i += 4) change += replace_word(at + i, load_word(words + i));
+  for (std::size_t i = 0; i < 16; i += 4) change += replace_word(at + i, load<std::uint32_t>(words + i));
   return change;
 }
 

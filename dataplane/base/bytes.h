@@ -22,6 +22,15 @@ inline ByteView bytes(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 
+// The bytes at `at`, aligned or not, as a value of this machine's byte order. The caller has checked that they are
+// there.
+template <typename T>
+T load(const void* at) {
+  T value;
+  std::memcpy(&value, at, sizeof value);
+  return value;
+}
+
 class Reader {
  public:
   explicit Reader(ByteView in) : rest_(in) {}
@@ -61,9 +70,7 @@ class Reader {
   template <typename T>
   T be() {
     if (!take(sizeof(T))) return 0;
-    T value;
-    std::memcpy(&value, last_, sizeof value);
-    return std::byteswap(value);
+    return std::byteswap(load<T>(last_));
   }
   Reader nested(std::size_t n) {
     Reader inner{view(n)};

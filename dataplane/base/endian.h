@@ -22,12 +22,12 @@ class Be {
   // The bytes as the machine would load them, for checksums and hashes that do not care for order.
   constexpr T raw() const { return std::bit_cast<T>(raw_); }
 
-  constexpr bool operator==(const Be&) const = default;
+  // As one integer: GCC 12 compares the array byte by byte.
+  constexpr bool operator==(const Be& other) const { return raw() == other.raw(); }
 
  private:
   struct Raw {
     std::uint8_t bytes[sizeof(T)];
-    constexpr bool operator==(const Raw&) const = default;
   };
   Raw raw_{};
 };

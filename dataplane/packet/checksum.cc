@@ -10,13 +10,6 @@ namespace {
 using Lanes [[gnu::vector_size(32)]] = std::uint64_t;
 constexpr std::uint64_t low_half = 0xffffffff;
 
-template <typename Word>
-Word load(const std::uint8_t* at) {
-  Word word;
-  std::memcpy(&word, at, sizeof word);
-  return word;
-}
-
 // Of the address as the wire has it.
 Sum address_sum(const IpAddress& address) {
   const IpAddress::Words words = address.words();

@@ -43,7 +43,6 @@ struct alignas(64) Meta {
   std::uint16_t destination_port = 0;
   std::uint16_t owner = 0;  // worker that owns the flow
   std::uint32_t story = 0;  // id of the trace story it belongs to, 0: none
-  std::uint64_t received_tsc = 0;
 };
 static_assert(sizeof(Meta) == 64);
 

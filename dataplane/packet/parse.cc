@@ -221,7 +221,7 @@ Verdict parse_ip6(Packet& packet, bool verify) {
 Verdict parse_frame(Packet& packet, bool verify) {
   rte_mbuf* mbuf = packet.get();
   Meta& meta = packet.meta();
-  meta = {.port = meta.port, .received_tsc = meta.received_tsc};
+  meta = {.port = meta.port};
   if (mbuf->nb_segs > 1 && mbuf->data_len < 256 && rte_pktmbuf_linearize(mbuf) != 0) [[unlikely]]
     return Verdict::malformed;
   if (mbuf->data_len < sizeof(wire::Ethernet)) return Verdict::malformed;
@@ -248,14 +248,8 @@ Verdict parse_frame(Packet& packet, bool verify) {
 }
 
 template <typename Word>
-Word word_at(const std::uint8_t* at) {
-  Word word;
-  std::memcpy(&word, at, sizeof word);
-  return word;
-}
-template <typename Word>
 bool same(const std::uint8_t* a, const std::uint8_t* b, std::size_t at) {
-  return word_at<Word>(a + at) == word_at<Word>(b + at);
+  return load<Word>(a + at) == load<Word>(b + at);
 }
 
 // Whether two IP headers say the same but for what each packet has of its own (length, sum, IPv4's id). `size` is that
@@ -309,9 +303,7 @@ bool hardware_says_good(const rte_mbuf* mbuf) {
 
 // What parse would find of a packet that continues the one before it.
 void take_over(const Packet& before, Packet& packet, std::uint32_t size) {
-  const std::uint64_t tsc = packet.meta().received_tsc;
   Meta& meta = packet.meta() = before.meta();
-  meta.received_tsc = tsc;
   meta.l3_checksum_good = meta.l4_checksum_good = true;
   meta.payload_size = static_cast<std::uint16_t>(size);
   meta.tcp_flags = packet.at<wire::Tcp>(meta.l4_offset).flags;

@@ -22,8 +22,8 @@ namespace sluice {
 inline constexpr unsigned extension_headers_max = 8;
 
 // False: the frame was malformed or its checksum wrong; it is dropped and counted, and `packet` is empty.
-// `meta().port` and `received_tsc` are the receiver's to fill, before or after. Checksums that hardware has verified
-// (mbuf's ol_flags) are not verified again; with `verify_checksums` false, those it has not are taken on trust.
+// `meta().port` is the receiver's to fill, before or after. Checksums that hardware has verified (mbuf's ol_flags) are
+// not verified again; with `verify_checksums` false, those it has not are taken on trust.
 // Frames whose L4 checksum the sender left to hardware (L4_CKSUM_NONE: a virtual link) get it filled in.
 bool parse(Packet& packet, bool verify_checksums, Counters& counters);
 

@@ -1,7 +1,6 @@
 #include "l7/http/field.h"
 
-#include <cstring>
-
+#include "dataplane/base/bytes.h"
 #include "l7/http/chars.h"
 
 namespace sluice::http {
@@ -40,13 +39,6 @@ constexpr PerfectHash make_perfect_hash() {
   }
 }
 constexpr PerfectHash perfect_hash = make_perfect_hash();
-
-template <typename T>
-T load(const char* p) {
-  T value;
-  std::memcpy(&value, p, sizeof value);
-  return value;
-}
 
 // Whether the token `name` is the lower-case `known`, of the same size. Setting bit 5 maps no other token character
 // than the capital onto a small letter, a digit or '-', which is all that known names have.

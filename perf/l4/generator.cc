@@ -25,12 +25,6 @@ std::uint16_t finish(std::uint32_t sum) {
 }
 
 template <typename T>
-T load(const std::uint8_t* at) {
-  T value;
-  std::memcpy(&value, at, sizeof value);
-  return value;
-}
-template <typename T>
 void store(std::uint8_t* at, T value) {
   std::memcpy(at, &value, sizeof value);
 }

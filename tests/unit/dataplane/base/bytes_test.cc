@@ -5,6 +5,15 @@
 namespace sluice {
 namespace {
 
+TEST(Load, TakesAsManyBytesAsTheTypeHasFromAnyAddress) {
+  const std::uint8_t raw[] = {0xff, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0xff};
+  EXPECT_EQ(load<std::uint8_t>(raw + 1), 0x01);
+  EXPECT_EQ(load<std::uint16_t>(raw + 1), 0x0201) << "little-endian, as the machine is";
+  EXPECT_EQ(load<std::uint32_t>(raw + 1), 0x04030201u);
+  EXPECT_EQ(load<std::uint64_t>(raw + 1), 0x0807060504030201u);
+  EXPECT_EQ(load<std::uint16_t>("ab"), 0x6261) << "characters too";
+}
+
 TEST(Reader, ReadsBigEndianAndRemembersTheFirstFailure) {
   const std::uint8_t raw[] = {0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07};
   Reader in{raw};

@@ -33,5 +33,11 @@ TEST(Endian, StandsAnywhere) {
   EXPECT_NE(odd.value, Be32{0xaabbccde});
 }
 
+TEST(Endian, EveryByteCountsInAComparison) {
+  const Be64 value{0x0102030405060708};
+  EXPECT_EQ(value, Be64{0x0102030405060708});
+  for (int bit = 0; bit < 64; ++bit) EXPECT_NE(value, Be64{0x0102030405060708 ^ std::uint64_t{1} << bit}) << bit;
+}
+
 }  // namespace
 }  // namespace sluice
