@@ -56,9 +56,16 @@ void become_established(Tcb& t, const Segment& s, Core& core, Nanos now) {
   core.counters.add(t.passive ? Counter::tcp_accepted : Counter::tcp_connected);
 }
 
+// An echo of a time at which no SYN of this connection was sent: an answer to one of long ago (as Linux).
+bool echoes_another_syn(const Tcb& t, const Segment& s, const Core& core, Nanos now) {
+  if (!core.config.timestamps || !s.options.has_timestamps || s.options.ts_echo == 0) return false;
+  return t.ts_now(now) - s.options.ts_echo > static_cast<std::uint64_t>((now - t.progress_at).millis()) + 1;
+}
+
 Verdict syn_sent(Tcb& t, const Segment& s, Core& core, Nanos now) {
   // First: the ACK bit. Our SYN is all there is to acknowledge.
-  if (s.has(flag_ack) && s.ack != t.snd_nxt) return s.has(flag_rst) ? Verdict::kept : Verdict::refuse;
+  if (s.has(flag_ack) && (s.ack != t.snd_nxt || echoes_another_syn(t, s, core, now)))
+    return s.has(flag_rst) ? Verdict::kept : Verdict::refuse;
   // Second: the RST bit.
   if (s.has(flag_rst)) {
     if (!s.has(flag_ack)) return Verdict::kept;
@@ -86,11 +93,20 @@ Verdict syn_sent(Tcb& t, const Segment& s, Core& core, Nanos now) {
   return Verdict::kept;
 }
 
+// PAWS (RFC 7323 5.3). What was recent 24 days ago says nothing any more (5.5).
+bool timestamp_older(const Tcb& t, const Segment& s, Nanos now) {
+  const auto seconds = static_cast<std::uint32_t>(now.ns / 1'000'000'000);
+  return static_cast<std::int32_t>(s.options.ts_value - t.ts_recent) < 0 && seconds - t.ts_recent_at < 24 * 86400;
+}
+
 // Sequence numbers that the window takes (RFC 9293 3.10.7.4, first).
 bool acceptable(const Tcb& t, const Segment& s) {
   const std::uint32_t window = t.window(), length = s.length();
   const auto in_window = [&](Seq at) { return at >= t.rcv_nxt && at < t.rcv_nxt + window; };
-  if (length == 0) return window == 0 ? s.seq == t.rcv_nxt : in_window(s.seq) || s.seq == t.rcv_nxt;
+  if (length == 0) {
+    // On the right edge as well: a peer that has filled the window sends its ACKs from there (as Linux). No RST.
+    return in_window(s.seq) || s.seq == t.rcv_nxt || (s.seq == t.rcv_nxt + window && !s.has(flag_rst));
+  }
   if (window == 0) return s.seq == t.rcv_nxt;  // its ACK is processed, its text is not (below)
   return in_window(s.seq) || in_window(s.end() - 1) || (s.seq < t.rcv_nxt && s.end() > t.rcv_nxt + window);
 }
@@ -165,7 +181,10 @@ Verdict fin_acknowledged(Tcb& t, Core& core, Nanos now) {
 
 Verdict text_and_fin(Tcb& t, const Segment& s, Packet packet, Core& core, Nanos now) {
   const bool receives = t.state == State::established || t.state == State::fin_wait_1 || t.state == State::fin_wait_2;
-  if (!receives) return Verdict::kept;
+  if (!receives) {
+    if (s.seq < t.rcv_nxt && s.length()) t.acknowledge_now();  // the FIN again, and more: or it would come for ever
+    return Verdict::kept;
+  }
   // Seventh: the text, what of it is new and in the window.
   const std::uint32_t skip = s.seq < t.rcv_nxt ? static_cast<std::uint32_t>(t.rcv_nxt - s.seq) : 0;
   if (skip > 0) {
@@ -214,14 +233,13 @@ Verdict text_and_fin(Tcb& t, const Segment& s, Packet packet, Core& core, Nanos 
   if (t.state == State::closed) return Verdict::refuse;
   if (t.state == State::syn_sent) return syn_sent(t, s, core, now);
 
-  // PAWS (RFC 7323 5.3), before anything else; never for a RST. A timestamp older than 24 days says nothing.
+  // PAWS, before anything else; never for a RST.
   if (t.timestamps && !s.has(flag_rst)) {
-    const auto seconds = static_cast<std::uint32_t>(now.ns / 1'000'000'000);
     if (!s.options.has_timestamps) {
       core.counters.add(Counter::drop_tcp_no_timestamp);
       return Verdict::kept;
     }
-    if (static_cast<std::int32_t>(s.options.ts_value - t.ts_recent) < 0 && seconds - t.ts_recent_at < 24 * 86400) {
+    if (timestamp_older(t, s, now)) {
       core.counters.add(Counter::drop_tcp_paws);
       return answer_unacceptable(t, s, core, now);
     }
@@ -258,7 +276,7 @@ Verdict text_and_fin(Tcb& t, const Segment& s, Packet packet, Core& core, Nanos 
     return challenge(t, core, now);
   }
   if (s.ack < t.snd_una - oldest_ack(t)) return challenge(t, core, now);  // RFC 5961 5.2
-  if (t.timestamps && s.seq <= t.last_ack_sent && static_cast<std::int32_t>(s.options.ts_value - t.ts_recent) >= 0) {
+  if (t.timestamps && s.seq <= t.last_ack_sent && !timestamp_older(t, s, now)) {
     t.ts_recent = s.options.ts_value;
     t.ts_recent_at = static_cast<std::uint32_t>(now.ns / 1'000'000'000);
   }

@@ -185,11 +185,15 @@ void Stack::Machine::input_handshake(std::uint32_t index, const Segment& s, Pack
   }
   if (!s.has(flag_ack)) return;
   if (s.ack != h.iss + 1) return answer_nobody(h.key, s, now);
-  if (h.timestamps && (!s.options.has_timestamps || older_timestamp(s.options.ts_value, h.ts_recent))) {
-    core.counters.add(Counter::drop_tcp_paws);
+  if (h.timestamps && !s.options.has_timestamps) {
+    core.counters.add(Counter::drop_tcp_no_timestamp);
     return;
   }
-  if (!in_window) {
+  if (h.timestamps && older_timestamp(s.options.ts_value, h.ts_recent)) {
+    core.counters.add(Counter::drop_tcp_paws);
+    return challenge(h, now);  // RFC 7323 5.3
+  }
+  if (!in_window && !(offset < 0 && s.end() > h.irs + 1)) {
     core.counters.add(Counter::drop_tcp_out_of_window);
     return challenge(h, now);
   }
@@ -285,8 +289,10 @@ void Stack::Machine::input_time_wait(std::uint32_t index, const Segment& s, cons
   const bool timestamped = w.timestamps && s.options.has_timestamps;
   if (s.has(flag_syn) && !s.has(flag_ack)) {
     // RFC 6191: a SYN that cannot be an old duplicate opens anew, with an ISN above what the old connection used.
-    const bool newer =
-        timestamped ? static_cast<std::int32_t>(s.options.ts_value - w.ts_recent) > 0 : s.seq > w.rcv_nxt;
+    // Of the same moment the number decides.
+    const bool newer = timestamped && s.options.ts_value != w.ts_recent
+                           ? older_timestamp(w.ts_recent, s.options.ts_value)
+                           : s.seq > w.rcv_nxt;
     if (newer && listeners.find(w.key.local, w.key.local_port, packet.meta().port)) {
       const Key key = w.key;
       const Seq floor = w.snd_nxt;

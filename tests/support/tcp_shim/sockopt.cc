@@ -256,7 +256,14 @@ void Shim::apply_options(Socket& s) {
   to.keepalive_probes = static_cast<std::uint8_t>(o.keepalive ? o.keep_count : 0);
   to.keepalive_idle = Nanos{1'000'000'000} * o.keep_idle;
   to.keepalive_interval = Nanos{1'000'000'000} * o.keep_interval;
-  if (o.user_timeout_ms) to.user_timeout = Nanos{1'000'000} * std::min(o.user_timeout_ms, 60'000'000u);
+  if (o.user_timeout_ms) {
+    to.user_timeout = Nanos{1'000'000} * std::min(o.user_timeout_ms, 60'000'000u);
+    if (o.keepalive) {  // as Linux: not the number of probes ends it then, but the time
+      const Nanos probing = std::max(to.user_timeout - to.keepalive_idle, Nanos{1});
+      const std::int64_t probes = (probing.ns + to.keepalive_interval.ns - 1) / to.keepalive_interval.ns;
+      to.keepalive_probes = static_cast<std::uint8_t>(std::min<std::int64_t>(probes, 255));
+    }
+  }
   to.nagle = !o.no_delay && s.pieces.empty();
   to.cork = o.cork || s.held;
   to.more = s.more;
