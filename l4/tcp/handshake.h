@@ -22,7 +22,8 @@ struct Handshake {
   bool scaled : 1 = false;
   bool ecn : 1 = false;  // asked for and granted (RFC 3168)
   SettingsId settings = 0;
-  std::uint8_t tries = 0;  // SYN-ACKs sent again
+  std::uint8_t tries = 0;         // SYN-ACKs sent again
+  std::uint16_t answered_ms = 0;  // when a repeated SYN or what did not fit was answered last; 0: never
   Nanos began{};
 };
 

@@ -78,7 +78,7 @@ struct Stack::Machine {
   void handshake_expired(std::uint32_t index, Nanos now);
   Reply syn_ack(const Handshake& h, Nanos now) const;
   void answer_handshake(const Handshake& h, Nanos now);
-  void challenge(const Handshake& h, Nanos now);
+  void challenge(Handshake& h, Nanos now);
   void answer_nobody(const Key& key, const Segment& s, Nanos now);
   void reply(const Reply& r);
   // Makes the connection of a handshake whose ACK `s` has come, which it then takes. There is room for it.
@@ -137,6 +137,7 @@ struct Stack::Machine {
   std::size_t reply_count = 0;
   std::uint32_t next_source = 0;
   std::array<std::uint32_t, 1024> port_cursor{};
+  std::array<std::uint32_t, 1024> time_wait_answered_ms{};           // by the low bits of the entry's index
   std::uint32_t pressure_cursor = 0, greediest = no_slot, most = 0;  // of a round of relieve()
   std::uint64_t scratch = 0;
 };

@@ -10,6 +10,15 @@ constexpr Nanos syn_ack_again = 1_s;  // doubled each time
 
 std::uint32_t ts_at(std::uint32_t offset, Nanos now) { return static_cast<std::uint32_t>(now.millis()) + offset; }
 
+// Two answers a second to what two confused ends could send each other for ever (Linux tcp_invalid_ratelimit).
+template <typename Ms>
+bool too_soon(Ms& last, Nanos now) {
+  const Ms ms = std::max<Ms>(static_cast<Ms>(now.millis()), 1);
+  if (last != 0 && static_cast<Ms>(ms - last) < 500) return true;
+  last = ms;
+  return false;
+}
+
 bool older_timestamp(std::uint32_t a, std::uint32_t b) { return static_cast<std::int32_t>(a - b) < 0; }
 
 }  // namespace
@@ -149,8 +158,8 @@ void Stack::Machine::handshake_expired(std::uint32_t index, Nanos now) {
   answer_handshake(h, now);
 }
 
-void Stack::Machine::challenge(const Handshake& h, Nanos now) {
-  if (!core.challenges.allow(now)) return;
+void Stack::Machine::challenge(Handshake& h, Nanos now) {
+  if (too_soon(h.answered_ms, now) || !core.challenges.allow(now)) return;
   core.counters.add(Counter::tcp_challenge_acks);
   Reply r{h.key, {}};
   r.header.seq = h.iss + 1;
@@ -179,7 +188,8 @@ void Stack::Machine::input_handshake(std::uint32_t index, const Segment& s, Pack
       // The same SYN again: our answer was lost.
       if (h.timestamps && s.options.has_timestamps && !older_timestamp(s.options.ts_value, h.ts_recent))
         h.ts_recent = s.options.ts_value;
-      return answer_handshake(h, now);
+      if (!too_soon(h.answered_ms, now)) answer_handshake(h, now);
+      return;
     }
     return challenge(h, now);  // RFC 5961 4.2
   }
@@ -304,6 +314,10 @@ void Stack::Machine::input_time_wait(std::uint32_t index, const Segment& s, cons
     return;  // a last ACK
   }
   if (s.has(flag_fin)) time_waits.restart(index, now + core.config.time_wait);  // our ACK was lost
+  if (s.length() == 0 || s.has(flag_syn)) {
+    auto& answered = time_wait_answered_ms[index % time_wait_answered_ms.size()];
+    if (too_soon(answered, now)) return;
+  }
   if (!core.challenges.allow(now)) return;
   Reply r{w.key, {}};
   r.header.seq = w.snd_nxt;
