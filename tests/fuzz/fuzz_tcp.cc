@@ -1,7 +1,8 @@
 // covers: l4/tcp
 // fuzz_tcp.cc - sequences of segments and application calls against one stack. The input is a list of commands: a
-// segment with fields near what the connection expects (any flags and options, ECN bits), an ICMP error about one that
-// was sent, a call, a path whose MTU changes, buffers that run out, or time passing. After every command the stack must
+// segment with fields near what the connection expects (any flags and options, ECN bits), a burst of data in order, the
+// answers of a receiver that what was sent reached with holes, an ICMP error about one that was sent, a call, a path
+// whose MTU changes, buffers that run out, or time passing. After every command the stack must
 // agree with itself (audit()); after all of it everything is closed and no buffer, descriptor or connection may be left
 // over.
 #include <algorithm>
@@ -49,7 +50,11 @@ struct Run {
   Nanos now{1'000'000'000};
   std::vector<ConnId> ids;
   std::uint32_t seq = 1000, ack = 0, ts = 1;  // what the peer would send next
+  std::vector<Range> flight;                  // text and FINs that the stack sent and nobody answered
+  std::vector<Range> taken;                   // of these, what a receiver has behind a hole
+  std::uint32_t expected = 0;                 // by that receiver
   std::vector<Packet> hog;
+  bool stamps;  // the peer has timestamps on all but SYNs
 
   static Config config(std::uint8_t bits) {
     Config c;
@@ -59,7 +64,7 @@ struct Run {
     c.time_waits = 2;
     c.transmit_records = 24;
     c.transits = 3;
-    c.held_buffers_max = 200;
+    c.held_buffers_max = bits & 64 ? 40 : 200;
     c.out_of_order_buffers_max = 32;
     c.receive_limit = bits & 1 ? 32 * 1024 : 128 * 1024;
     c.send_limit = 32 * 1024;
@@ -72,7 +77,11 @@ struct Run {
     return c;
   }
   Run(ByteView bytes, World& world_, std::uint8_t bits)
-      : in(bytes), w(world_), stack(config(bits), w.buffers, w.counters, Nanos{}), peer(stack, w.buffers, w.counters) {
+      : in(bytes),
+        w(world_),
+        stack(config(bits), w.buffers, w.counters, Nanos{}),
+        peer(stack, w.buffers, w.counters),
+        stamps(bits & 4) {
     stack.set_listeners(ListenerView{&w.listener});
     Settings& odd = stack.settings(1);
     odd.receive_limit = odd.send_limit = 6'000;
@@ -88,12 +97,71 @@ struct Run {
     while (const auto got = peer.next(now)) {
       ack = std::max(ack, got->seq + static_cast<std::uint32_t>(got->payload.size()) + (got->flags & SYN ? 1 : 0) +
                               (got->flags & FIN ? 1 : 0));
-      if (got->flags & SYN) ack = got->seq + 1;
+      if (got->flags & SYN) {
+        ack = expected = got->seq + 1;
+        taken.clear();
+        flight.clear();
+      }
+      const auto length = static_cast<std::uint32_t>(got->payload.size()) + (got->flags & FIN ? 1 : 0);
+      if (length && flight.size() < 256) flight.push_back({Seq{got->seq}, Seq{got->seq} + length});
       if (got->options.has_timestamps) ts = got->options.ts_value;
     }
     for (auto events = stack.take_events(); !events.empty(); events = stack.take_events())
       for (const Event& e : events)
         if (std::find(ids.begin(), ids.end(), e.id) == ids.end()) ids.push_back(e.id);
+  }
+  void stamp(Seg& s) const {
+    s.options = {1, 1, 8, 10, 0, 0, 0, 0, 0, 0, 0, 0};
+    put32(&s.options[4], 9 + static_cast<std::uint32_t>(now.millis()));
+    put32(&s.options[8], ts);
+  }
+  // A receiver takes what is in flight but for the lost of sixteen, and answers each segment that it takes.
+  void answer_flight() {
+    const std::uint16_t lost = in.u16();
+    const std::uint8_t shape = in.u8();
+    if (shape & 1) std::reverse(flight.begin(), flight.end());
+    for (std::size_t i = 0; i < flight.size(); ++i) {
+      if (lost >> i % 16 & 1) continue;
+      const Range came = flight[i];
+      taken.push_back(came);
+      for (bool on = true; on;) {
+        on = false;
+        for (const Range& r : taken)
+          if (r.begin <= Seq{expected} && r.end > Seq{expected}) expected = r.end.value, on = true;
+      }
+      std::erase_if(taken, [&](const Range& r) { return r.end <= Seq{expected}; });
+      Seg s{.flags = ACK, .seq = seq, .ack = expected};
+      if (shape & 2) s.flags |= 0x40;  // ECE
+      if (stamps) stamp(s);
+      std::vector<Range> blocks;
+      if (came.end <= Seq{expected} && shape & 4) blocks.push_back(came);  // a D-SACK
+      for (auto r = taken.rbegin(); r != taken.rend() && blocks.size() < 3; ++r) blocks.push_back(*r);
+      if (!blocks.empty() && !(shape & 8)) {
+        Bytes sack{1, 1, 5, static_cast<std::uint8_t>(2 + 8 * blocks.size())};
+        sack.resize(4 + 8 * blocks.size());
+        for (std::size_t k = 0; k < blocks.size(); ++k) {
+          put32(&sack[4 + 8 * k], blocks[k].begin.value);
+          put32(&sack[8 + 8 * k], blocks[k].end.value);
+        }
+        s.options.insert(s.options.end(), sack.begin(), sack.end());
+      }
+      peer.send(s, now);
+      if (shape & 16) now += Nanos{100'000};
+    }
+    flight.clear();
+  }
+  void burst() {
+    const std::uint8_t shape = in.u8();
+    std::vector<Seg> segments(1 + shape % 8);
+    for (Seg& s : segments) {
+      s = {.flags = ACK, .seq = seq, .ack = shape & 64 ? expected : ack};
+      if (!(shape & 32)) s.payload.assign(shape & 16 ? 900 : 300, 'b');
+      if (shape & 32 && expected < ack) expected += std::min(ack - expected, 1000u);
+      if (stamps) stamp(s);
+      if (shape & 128 && &s == &segments.back()) s.flags |= PSH;
+      seq += static_cast<std::uint32_t>(s.payload.size());
+    }
+    peer.send(segments, now);
   }
   void segment() {
     const std::uint8_t shape = in.u8(), flags = in.u8();
@@ -112,6 +180,7 @@ struct Run {
     } else if (s.flags & SYN) {
       s.options = {2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0, 1, 3, 3, 7};
     }
+    if (s.options.empty() && stamps) stamp(s);
     if (shape & 128) {
       Bytes sack{1, 1, 5, 10, 0, 0, 0, 0, 0, 0, 0, 0};
       put32(&sack[4], ack + in.u8() * 100u);
@@ -231,6 +300,8 @@ struct Run {
       if (command < 130) segment();
       else if (command < 190) call();
       else if (command < 200) icmp_error();
+      else if (command >= 248) burst();
+      else if (command >= 236) answer_flight();
       else {
         now += Nanos{1'000'000} * static_cast<std::int64_t>(command & 1 ? in.u8() : in.u16());
         stack.expire(now);
