@@ -39,10 +39,12 @@ class KeyTable {
       if (match(value)) return value;
     }
     if (bucket.spilled == 0) return none;
-    const Bucket& other = buckets_[second(hash)];
-    for (unsigned hits = other.hits(tag(hash)); hits; hits &= hits - 1) {
-      const std::uint32_t value = other.values[std::countr_zero(hits)];
-      if (match(value)) return value;
+    for (unsigned n = 0; n < others; ++n) {
+      const Bucket& other = buckets_[further(hash, n)];
+      for (unsigned hits = other.hits(tag(hash)); hits; hits &= hits - 1) {
+        const std::uint32_t value = other.values[std::countr_zero(hits)];
+        if (match(value)) return value;
+      }
     }
     return none;
   }
@@ -50,29 +52,30 @@ class KeyTable {
   bool insert(std::uint64_t hash, std::uint32_t value) {
     Bucket& bucket = buckets_[first(hash)];
     if (bucket.put(tag(hash), value)) return true;
-    if (bucket.spilled == 0xffff || !buckets_[second(hash)].put(tag(hash), value)) return false;
-    ++bucket.spilled;
-    return true;
+    if (bucket.spilled == 0xffff) return false;
+    const bool put = in_others(hash, [&](Bucket& other) { return other.put(tag(hash), value); });
+    bucket.spilled += put;
+    return put;
   }
   // Removes or replaces a value that is there.
   void erase(std::uint64_t hash, std::uint32_t value) {
     Bucket& bucket = buckets_[first(hash)];
     if (bucket.remove(tag(hash), value)) return;
-    CHECK(bucket.spilled > 0 && buckets_[second(hash)].remove(tag(hash), value));
+    CHECK(bucket.spilled > 0 && in_others(hash, [&](Bucket& other) { return other.remove(tag(hash), value); }));
     --bucket.spilled;
   }
   void replace(std::uint64_t hash, std::uint32_t value, std::uint32_t with) {
     if (!buckets_[first(hash)].exchange(tag(hash), value, with))
-      CHECK(buckets_[second(hash)].exchange(tag(hash), value, with));
+      CHECK(in_others(hash, [&](Bucket& other) { return other.exchange(tag(hash), value, with); }));
   }
 
   static constexpr std::uint32_t none = ~std::uint32_t{0};
 
  private:
-  static constexpr unsigned ways = 12;
+  static constexpr unsigned ways = 12, others = 4;
   struct alignas(64) Bucket {
     std::uint8_t tags[ways] = {};  // 0: free
-    std::uint16_t spilled = 0;     // values of this bucket that stand in their second one
+    std::uint16_t spilled = 0;     // values of this bucket that stand in others
     std::uint16_t unused = 0;
     std::uint32_t values[ways] = {};
 
@@ -111,7 +114,15 @@ class KeyTable {
 
   static std::uint8_t tag(std::uint64_t hash) { return static_cast<std::uint8_t>(hash >> 56) ? hash >> 56 : 1; }
   std::size_t first(std::uint64_t hash) const { return hash & mask_; }
-  std::size_t second(std::uint64_t hash) const { return (hash >> 28 ^ hash * 0x9e3779b1) & mask_; }
+  // The nth of the other buckets.
+  std::size_t further(std::uint64_t hash, unsigned n) const { return ((hash >> 28 ^ hash * 0x9e3779b1) + n) & mask_; }
+  // Whether act() succeeded in one of them.
+  template <typename Act>
+  bool in_others(std::uint64_t hash, Act&& act) {
+    for (unsigned n = 0; n < others; ++n)
+      if (act(buckets_[further(hash, n)])) return true;
+    return false;
+  }
 
   std::size_t mask_;
   std::unique_ptr<Bucket[]> buckets_;

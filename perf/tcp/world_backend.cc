@@ -48,7 +48,9 @@ void TcpWorld::backend_segment(const SegmentIn& segment) {
   const std::uint16_t place = by_peer_port_[segment.from_port];
   Backend* end = place == nobody ? nullptr : &backends_[place];
   if (segment.has(Tcp::syn)) {
-    if (end && end->state == State::opening && end->expected == segment.sequence + 1) return resend(*end);
+    // One of before, that the link doubled or held back: an open connection stays (RFC 9293 3.10.7.4).
+    if (end && before(segment.sequence, end->expected))
+      return end->state == State::opening ? resend(*end) : send(*end, Tcp::ack);
     if (end) leave(*end);
     if ((end = accept(segment))) send(*end, Tcp::syn | Tcp::ack);
     return;
