@@ -153,6 +153,7 @@ std::size_t Stack::Machine::input(std::span<Packet> run, const Key& key, std::ui
         count += join(packet, *segment, run.subspan(1));
       } else if (const auto last = parse_segment(run.back()); last && gives_way(t, *segment, last->ack)) {
         packet = std::move(run.back());
+        for (Packet& other : run.subspan(1)) other = {};
         segment = last;
         count = run.size();
       }

@@ -2,6 +2,7 @@
 // back.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <ostream>
 #include <span>
@@ -51,12 +52,13 @@ class Peer {
   void send(const Seg& s, Nanos now) {
     if (Packet packet = make(s)) stack_.input(std::move(packet), now);
   }
-  // All in one burst.
-  void send(std::span<const Seg> segments, Nanos now) {
+  // All in one burst. How many packets the stack left with who brought them.
+  std::size_t send(std::span<const Seg> segments, Nanos now) {
     std::vector<Packet> burst;
     for (const Seg& s : segments)
       if (Packet frame = frame_of(ip_of(s), buffers_)) burst.push_back(std::move(frame));
     stack_.input(std::span{burst}.first(parse(burst, true, counters_)), now);
+    return static_cast<std::size_t>(std::ranges::count_if(burst, [](const Packet& p) { return static_cast<bool>(p); }));
   }
   Packet make(const Seg& s) { return arrive(ip_of(s), buffers_, counters_); }
   Bytes ip_of(const Seg& s) const {

@@ -34,7 +34,7 @@ struct JoinTest : ScriptTest {
   std::uint64_t burst(std::vector<Seg> segments) {
     const std::uint64_t joined = counters.get(Counter::tcp_segments_joined),
                         in = counters.get(Counter::tcp_segments_in);
-    peer->send(segments, now);
+    EXPECT_EQ(peer->send(segments, now), 0u) << "packets that nobody took";
     EXPECT_EQ(counters.get(Counter::tcp_segments_in) - in, segments.size());
     return counters.get(Counter::tcp_segments_joined) - joined;
   }
