@@ -2,9 +2,10 @@
 // packet. TCP by flags: SYN until the client answers the backend, then established; from a FIN either way on closing;
 // closed once both FINs are acknowledged, or by a RST. While one of them is not, data before it may still be on its
 // way again, however long its sender waits. A RST counts where it stands behind what its sender sent last (RFC 5961:
-// the receiver takes no other; what it answers otherwise brings the right one). Even that one may end nothing, of
-// sequence numbers only the low half is kept, or answer a forged ACK in SYN-RECEIVED: when anything else comes behind
-// it, the flow is where it was before, and whoever is really gone answers that by the next RST.
+// the receiver takes no other; what it answers otherwise brings the right one), but for data sent again (note_end).
+// Even that one may end nothing, of sequence numbers only the low half is kept, or answer a forged ACK in SYN-RECEIVED:
+// when anything else comes behind it, the flow is where it was before, and whoever is really gone answers that by the
+// next RST.
 #pragma once
 
 #include "dataplane/packet/wire/tcp.h"
@@ -27,6 +28,7 @@ enum Seen : std::uint8_t {
 // acknowledges a FIN names its end.
 struct TcpEdges {
   std::uint16_t end = 0, ack = 0;
+  bool data = false;  // it has payload
 };
 
 constexpr Nanos timeout_of(const FlowTimeouts& timeouts, FlowPhase phase) {
@@ -52,17 +54,36 @@ constexpr bool stands_behind(std::uint16_t end, std::uint16_t last) {
   return static_cast<std::uint16_t>(end - last) <= 1;
 }
 
+inline SharedWord<std::uint16_t>& end_of(FlowEnds& ends, bool client) {
+  return client ? ends.tcp.client : ends.tcp.backend;
+}
+
+// Keeps what a side sent furthest. Data may be sent again: it moves that number forward alone, and not far, since half
+// a number tells what is far ahead from what is far behind no better. Anything else stands behind all that was sent,
+// and is believed; so are data that stand elsewhere once they are many in a row: then the number kept was forged, or
+// much got lost before it came here.
+inline void note_end(FlowEnds& ends, bool by_client, TcpEdges edges, std::uint8_t tcp_flags) {
+  constexpr std::uint16_t ahead_max = 16'384;
+  constexpr unsigned passed_over_max = 15;  // four bits a side
+  SharedWord<std::uint16_t>& own = end_of(ends, by_client);
+  const unsigned shift = by_client ? 0 : 4, before = ends.passed_over.get(), passed = before >> shift & passed_over_max;
+  const bool again = edges.data && !(tcp_flags & (wire::Tcp::syn | wire::Tcp::fin)) &&
+                     static_cast<std::uint16_t>(edges.end - own.get()) > ahead_max && passed < passed_over_max;
+  if (!again) own.set(edges.end);
+  const unsigned after = (before & ~(passed_over_max << shift)) | (again ? passed + 1 : 0) << shift;
+  if (after != before) ends.passed_over.set(static_cast<std::uint8_t>(after));
+}
+
 // `ends`: the flow's.
-constexpr FlowPhase next_phase(FlowPhase phase, std::uint8_t& seen, TcpEnds& ends, Direction direction,
+constexpr FlowPhase next_phase(FlowPhase phase, std::uint8_t& seen, FlowEnds& ends, Direction direction,
                                std::uint8_t tcp_flags, TcpEdges edges) {
   if (direction == Direction::from_backend) seen |= seen_reply;
   if (phase == FlowPhase::udp || phase == FlowPhase::udp_one_way)
     return seen & seen_reply ? FlowPhase::udp : FlowPhase::udp_one_way;
   const bool by_client = direction == Direction::from_client;
-  SharedWord<std::uint16_t>& own = by_client ? ends.client : ends.backend;
   const std::uint8_t own_fin = by_client ? seen_client_fin : seen_backend_fin;
   if (tcp_flags & wire::Tcp::rst) {
-    if (phase != FlowPhase::tcp_syn && !stands_behind(edges.end, own.get())) return phase;
+    if (phase != FlowPhase::tcp_syn && !stands_behind(edges.end, end_of(ends, by_client).get())) return phase;
     seen |= seen_reset;
     return FlowPhase::tcp_closed;
   }
@@ -71,11 +92,11 @@ constexpr FlowPhase next_phase(FlowPhase phase, std::uint8_t& seen, TcpEnds& end
     phase = seen & seen_established ? FlowPhase::tcp_established : FlowPhase::tcp_syn;
   }
   if (tcp_flags & wire::Tcp::fin) seen |= own_fin;
-  if (!(seen & own_fin) || (tcp_flags & wire::Tcp::fin)) own.set(edges.end);
+  if (!(seen & own_fin) || (tcp_flags & wire::Tcp::fin)) note_end(ends, by_client, edges, tcp_flags);
   if ((tcp_flags & wire::Tcp::ack) && (seen & (seen_client_fin | seen_backend_fin))) {
     const std::uint8_t fin = by_client ? seen_backend_fin : seen_client_fin;
     const std::uint8_t acked = by_client ? seen_backend_fin_acked : seen_client_fin_acked;
-    const bool names_it = (seen & fin) && edges.ack == (by_client ? ends.backend : ends.client).get();
+    const bool names_it = (seen & fin) && edges.ack == end_of(ends, !by_client).get();
     seen = static_cast<std::uint8_t>(names_it ? seen | acked : seen & ~acked);
   }
   if ((seen & seen_client_fin_acked) && (seen & seen_backend_fin_acked)) return FlowPhase::tcp_closed;

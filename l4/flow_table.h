@@ -27,7 +27,7 @@ enum class FlowPhase : std::uint8_t { tcp_syn, tcp_established, tcp_fin, tcp_clo
 // Which of a flow's two keys a packet matched: from the client to the VIP, or from the backend to our local address.
 enum class Direction : std::uint8_t { from_client, from_backend };
 
-// The number behind the last segment of each side, behind its FIN once that has passed: its low half.
+// The number behind what each side sent furthest, behind its FIN once that has passed: its low half.
 struct TcpEnds {
   SharedWord<std::uint16_t> client, backend;
 };
@@ -39,9 +39,9 @@ struct FlowEnds {
   ServiceId service = 0;
   EndpointId endpoint = 0;
   Protocol protocol = Protocol::none;
-  std::uint8_t reserved = 0;
+  SharedWord<std::uint8_t> passed_over;  // this and `tcp` are no part of it: the forwarder's notes (flow_phase.h)
   std::uint16_t network = 0;
-  TcpEnds tcp;  // no part of it: the forwarder's notes (flow_phase.h), here because there is room
+  TcpEnds tcp;  // here because there is room
 
   FlowKey key(Direction direction) const {
     return direction == Direction::from_client

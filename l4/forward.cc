@@ -26,7 +26,7 @@ TcpEdges tcp_edges(const Packet& packet) {
   const auto& tcp = packet.at<wire::Tcp>(meta.l4_offset);
   const std::uint32_t length = meta.payload_size + ((meta.tcp_flags & (wire::Tcp::syn | wire::Tcp::fin)) ? 1u : 0u);
   return {static_cast<std::uint16_t>(tcp.sequence.get() + length),
-          static_cast<std::uint16_t>(tcp.acknowledgement.get())};
+          static_cast<std::uint16_t>(tcp.acknowledgement.get()), meta.payload_size > 0};
 }
 
 void reject(Packet packet, Rejection why, Forwarded& out) {
@@ -129,7 +129,7 @@ void Forwarder::observe(Flow& flow, Direction direction, const Packet& packet, T
   flow.last_ms.set(turn.now_ms);
   const std::uint8_t flags = packet.meta().tcp_flags;
   const FlowPhase before = flow.phase.get(),
-                  after = next_phase(before, flow.seen, flow.ends.tcp, direction, flags, tcp_edges(packet));
+                  after = next_phase(before, flow.seen, flow.ends, direction, flags, tcp_edges(packet));
   if (before == after) [[likely]]
     return;
   flow.phase.set(after);
@@ -202,7 +202,7 @@ Flow* Forwarder::open(Packet& packet, const FlowKey& key, Turn& turn) {
                 .service = service.id,
                 .endpoint = backend->endpoint,
                 .protocol = key.protocol,
-                .reserved = 0,
+                .passed_over = {},
                 .network = key.network};
   const bool assigned = ports_.assign(
       ends, flows_, turn.now_ms, [&](const Flow& old) { count_end(old, Counter::l4_flows_expired); },

@@ -13,7 +13,7 @@ constexpr std::uint8_t syn = wire::Tcp::syn, ack = wire::Tcp::ack, fin = wire::T
 struct Talk {
   FlowPhase phase = FlowPhase::tcp_syn;
   std::uint8_t seen = 0;
-  TcpEnds ends;
+  FlowEnds ends;
   FlowPhase operator()(Direction direction, std::uint8_t flags, TcpEdges edges = {}) {
     return phase = next_phase(phase, seen, ends, direction, flags, edges);
   }
@@ -102,6 +102,48 @@ TEST(FlowPhase, AResetOutsideTheSequenceIsNone) {
   ended(backend, ack, {.end = 900, .ack = 500});  // again, of what was lost before it
   EXPECT_EQ(ended(backend, rst, {.end = 900}), FlowPhase::tcp_fin);
   EXPECT_EQ(ended(backend, rst, {.end = 1'001}), FlowPhase::tcp_closed);
+}
+
+// A RST behind a retransmission stands behind what was sent before that.
+TEST(FlowPhase, DataSentAgainDoNotMoveTheSequenceBack) {
+  for (const Direction side : {client, backend}) {
+    Talk talk{FlowPhase::tcp_established, seen_reply | seen_established};
+    for (const std::uint16_t end : {64'000, 65'460, 1'384, 2'844})  // past the wrap
+      talk(side, ack, {.end = end, .ack = 900, .data = true});
+    for (const std::uint16_t again : {65'460, 65'460, 1'384, 65'460})
+      EXPECT_EQ(talk(side, ack, {.end = again, .ack = 900, .data = true}), FlowPhase::tcp_established);
+    EXPECT_EQ(talk(side, rst, {.end = 65'460}), FlowPhase::tcp_established) << "nobody sends this one";
+    EXPECT_EQ(talk(side, rst, {.end = 2'844}), FlowPhase::tcp_closed);
+  }
+}
+
+// A number that somebody forged, or a gap lost before it came here, holds no longer than the sender's next words.
+TEST(FlowPhase, AWrongSequenceIsPutRight) {
+  Talk talk{FlowPhase::tcp_established, seen_reply | seen_established};
+  talk(backend, ack, {.end = 5'000, .ack = 900, .data = true});
+  talk(backend, ack, {.end = 15'000, .ack = 900, .data = true});  // forged
+  talk(backend, ack, {.end = 5'100, .ack = 900, .data = true});
+  talk(backend, ack, {.end = 5'100, .ack = 901});  // what has no data is not sent again
+  EXPECT_EQ(talk(backend, rst, {.end = 5'100}), FlowPhase::tcp_closed);
+
+  Talk other{FlowPhase::tcp_established, seen_reply | seen_established};
+  other(backend, ack, {.end = 5'000, .ack = 900, .data = true});
+  other(backend, ack, {.end = 30'000, .ack = 900});  // forged, without data
+  for (std::uint16_t i = 1; i <= 16; ++i) other(backend, ack, {.end = std::uint16_t(5'000 + 10 * i), .data = true});
+  EXPECT_EQ(other(backend, rst, {.end = 30'000}), FlowPhase::tcp_established);
+  EXPECT_EQ(other(backend, rst, {.end = 5'160}), FlowPhase::tcp_closed) << "sixteen in a row are believed";
+
+  Talk mixed{FlowPhase::tcp_established, seen_reply | seen_established};  // each side is counted for itself
+  mixed(backend, ack, {.end = 5'000, .ack = 900, .data = true});
+  mixed(client, ack, {.end = 7'000, .ack = 5'000, .data = true});
+  for (int i = 0; i < 15; ++i) {
+    mixed(backend, ack, {.end = 4'000, .ack = 900, .data = true});
+    mixed(client, ack, {.end = 6'000, .ack = 5'000, .data = true});
+  }
+  EXPECT_EQ(mixed(client, rst, {.end = 7'000}), FlowPhase::tcp_closed);
+  EXPECT_EQ(mixed(backend, ack, {.end = 6'460, .ack = 900, .data = true}), FlowPhase::tcp_established);
+  EXPECT_EQ(mixed(backend, ack, {.end = 4'000, .ack = 900, .data = true}), FlowPhase::tcp_established);
+  EXPECT_EQ(mixed(backend, rst, {.end = 6'460}), FlowPhase::tcp_closed) << "going on, it counts from the start";
 }
 
 TEST(FlowPhase, OnlyAnAttemptThatWasResetNeverOpened) {

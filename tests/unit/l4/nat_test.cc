@@ -12,7 +12,7 @@ using test::TextPackets;
 FlowEnds ends(const char* client, const char* vip, const char* local, const char* backend, Protocol protocol) {
   const Endpoint c = *parse_endpoint(client), v = *parse_endpoint(vip), l = *parse_endpoint(local),
                  b = *parse_endpoint(backend);
-  return {c.address, v.address, b.address, l.address, c.port, v.port, b.port, l.port, 1, 1, protocol, 0, 0};
+  return {c.address, v.address, b.address, l.address, c.port, v.port, b.port, l.port, 1, 1, protocol, {}, 0};
 }
 
 class Nat : public testing::Test {
