@@ -132,6 +132,89 @@ TEST(TimerWheel, AHandlerMayArmThoseThatAreAboutToFire) {
   EXPECT_EQ(wheel.next(), Nanos::never());
 }
 
+// A call comes whatever the entry's deadline is and becomes, and leaves it alone.
+TEST(TimerWheel, ACallComesBesideTheDeadline) {
+  for (const Nanos delay : {1_ms, 63_ms, 64_ms, 65_ms, 4096_ms, 4097_ms, 300_s}) {
+    SCOPED_TRACE(delay.ns);
+    TimerWheel wheel{80, 1_ms, 0_s};
+    fire(wheel, 7_ms);
+    const auto of_unarmed = wheel.call_at(3, 7_ms + delay);
+    EXPECT_EQ(wheel.called_at(of_unarmed), 7_ms + delay);
+    EXPECT_LE(wheel.next(), 8_ms + delay) << "it counts though nothing is armed";
+    wheel.arm(4, 7_ms + delay * 2);
+    wheel.call_at(4, 7_ms + delay);
+    wheel.arm(5, 3600_s);
+    const auto moved = wheel.call_at(5, 7_ms + delay * 3);
+    wheel.move_call(moved, 7_ms + delay);
+    wheel.cancel(5);
+    wheel.arm(6, 3600_s);
+    wheel.revoke(wheel.call_at(6, 7_ms + delay));
+    EXPECT_EQ(wheel.call_count(), 3u);
+    EXPECT_TRUE(fire(wheel, 7_ms + delay - 1_ns).empty());
+    std::vector<std::uint32_t> called;
+    wheel.advance(7_ms + delay, ~0u, [&](std::uint32_t index, bool call) {
+      EXPECT_TRUE(call);
+      called.push_back(index);
+    });
+    std::sort(called.begin(), called.end());
+    EXPECT_EQ(called, (std::vector<std::uint32_t>{3, 4, 5}));
+    EXPECT_EQ(wheel.call_count(), 0u);
+    EXPECT_TRUE(!wheel.armed(3) && wheel.armed(4) && !wheel.armed(5) && wheel.armed(6));
+    EXPECT_EQ(wheel.deadline(4), 7_ms + delay * 2);
+    wheel.advance(7_ms + delay * 2, ~0u, [&](std::uint32_t index, bool call) {
+      EXPECT_EQ(index, 4u);
+      EXPECT_FALSE(call);
+      called.clear();
+    });
+    EXPECT_TRUE(called.empty());
+    EXPECT_EQ(fire(wheel, 3600_s), std::vector<std::uint32_t>{6});
+    EXPECT_EQ(wheel.next(), Nanos::never());
+  }
+}
+
+TEST(TimerWheel, CallsAreRefusedWhenThereAreNoSparesLeftAndComeBackAfterwards) {
+  constexpr std::uint32_t count = 80;
+  TimerWheel wheel{count, 1_ms, 0_s};
+  for (int round = 0; round < 3; ++round) {
+    const Nanos begin = 1_s * round;
+    std::uint32_t taken = 0, last = TimerWheel::no_call;
+    for (std::uint32_t call; taken < count; ++taken, last = call)
+      if ((call = wheel.call_at(taken, begin + 10_ms)) == TimerWheel::no_call) break;
+    EXPECT_EQ(taken, 10u) << "one in eight";
+    wheel.revoke(last);
+    EXPECT_NE(wheel.call_at(79, begin + 10_ms), TimerWheel::no_call) << "what was revoked is there again";
+    for (std::uint32_t i = 0; i < count; ++i) wheel.arm(i, begin + 30_ms);
+    for (std::uint32_t i = 0; i < count; ++i) wheel.arm(i, begin + 20_ms);  // without spares the entries move
+    const auto some = fire(wheel, begin + 10_ms, 4).size();
+    EXPECT_LE(some, 4u) << "calls count against the budget";
+    EXPECT_EQ(some + fire(wheel, begin + 10_ms).size(), taken);
+    EXPECT_EQ(fire(wheel, begin + 20_ms).size(), count);
+    EXPECT_EQ(wheel.next(), Nanos::never());
+  }
+}
+
+// Whoever is called was named before, so that what it needs can be prefetched.
+TEST(TimerWheel, WhoeverIsCalledWasAskedForBefore) {
+  constexpr std::uint32_t count = 400;
+  TimerWheel wheel{count, 1_ms, 0_s};
+  for (std::uint32_t i = 0; i < count; ++i) wheel.arm(i, i % 8 ? 5_ms : 3600_s);
+  for (std::uint32_t i = 0; i < count; i += 8) EXPECT_NE(wheel.call_at(i, 5_ms), TimerWheel::no_call);
+  std::vector<bool> asked(count);
+  unsigned ahead = 0, called = 0;
+  wheel.advance(
+      5_ms, ~0u,
+      [&](std::uint32_t index) {
+        EXPECT_TRUE(asked[index]) << index;
+        --ahead;
+        ++called;
+      },
+      [&](std::uint32_t index) {
+        asked[index] = true;
+        EXPECT_LE(++ahead, 12u);
+      });
+  EXPECT_EQ(called, count);
+}
+
 // Against the obvious implementation: an array that is searched whole.
 TEST(TimerWheel, AgreesWithASearchedArrayOverRandomOperations) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
