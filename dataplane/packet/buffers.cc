@@ -12,21 +12,31 @@ namespace {
 
 // Without hugepages DPDK would keep every buffer within one small page, in case a device wants contiguous memory, and
 // waste half of it. The ports that run so (virtual ones) do not.
-rte_mempool* make_pool(const char* name, unsigned count, unsigned cache_size, std::uint16_t data_room, int socket) {
-  if (memory_is_huge()) return rte_pktmbuf_pool_create(name, count, cache_size, sizeof(Meta), data_room, socket);
+rte_mempool* make_pool(const char* name, unsigned count, unsigned cache_size, std::uint16_t data_room, int socket,
+                       const char* order) {
+  if (memory_is_huge())
+    return rte_pktmbuf_pool_create_by_ops(name, count, cache_size, sizeof(Meta), data_room, socket, order);
   const unsigned size = sizeof(rte_mbuf) + sizeof(Meta) + data_room;
   rte_mempool* pool = rte_mempool_create_empty(name, count, size, cache_size, sizeof(rte_pktmbuf_pool_private), socket,
                                                RTE_MEMPOOL_F_NO_IOVA_CONTIG);
   if (!pool) return nullptr;
   rte_pktmbuf_pool_private sizes{.mbuf_data_room_size = data_room, .mbuf_priv_size = sizeof(Meta), .flags = 0};
-  rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), nullptr);
-  rte_pktmbuf_pool_init(pool, &sizes);
-  if (rte_mempool_populate_default(pool) < 0) {
-    rte_mempool_free(pool);
-    return nullptr;
+  if (rte_mempool_set_ops_byname(pool, order, nullptr) == 0) {
+    rte_pktmbuf_pool_init(pool, &sizes);
+    if (rte_mempool_populate_default(pool) >= 0) {
+      rte_mempool_obj_iter(pool, rte_pktmbuf_init, nullptr);
+      return pool;
+    }
   }
-  rte_mempool_obj_iter(pool, rte_pktmbuf_init, nullptr);
-  return pool;
+  rte_mempool_free(pool);
+  return nullptr;
+}
+
+// What overflows an lcore's cache comes back first: DPDK's ring would hand out the buffers that have lain longest, each
+// of them far away. (A DPDK without its stack driver has the ring.)
+rte_mempool* make_pool(const char* name, unsigned count, unsigned cache_size, std::uint16_t data_room, int socket) {
+  rte_mempool* pool = make_pool(name, count, cache_size, data_room, socket, "lf_stack");
+  return pool ? pool : make_pool(name, count, cache_size, data_room, socket, rte_mbuf_best_mempool_ops());
 }
 
 }  // namespace

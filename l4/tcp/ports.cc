@@ -74,7 +74,13 @@ bool Stack::Machine::choose_port(const ConnectSpec& spec, const Source& source, 
     const auto port =
         static_cast<std::uint16_t>(source.port_low + (static_cast<std::uint32_t>(start) + cursor++) % range);
     if (!core.config.port_owner(key.local, port, spec.remote)) continue;
-    if (usable(port)) return true;
+    if (usable(port)) {
+      // The next connection to there will ask for the port behind, whose place in the table is far away.
+      Key next = key;
+      ++next.local_port;
+      table.prefetch(hash(next));
+      return true;
+    }
     if (++lookups == lookups_max) break;
     if (lookups % run_max == 0) cursor += stride;  // long-lived connections stand side by side
   }
