@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <string>
 
 namespace sluice {
@@ -28,6 +30,21 @@ struct ChainTest : testing::Test {
     return out;
   }
 };
+
+// What came back last is still in the caches: it goes out first, though others have lain longer.
+TEST_F(ChainTest, BuffersThatCameBackLastGoOutFirst) {
+  std::array<const rte_mbuf*, 16> first{}, second{};
+  for (auto* round : {&first, &second}) {
+    std::array<Packet, 16> taken;
+    for (std::size_t i = 0; i < taken.size(); ++i) {
+      taken[i] = buffers.make();
+      (*round)[i] = taken[i].get();
+    }
+  }
+  std::ranges::sort(first);
+  std::ranges::sort(second);
+  EXPECT_EQ(first, second);
+}
 
 TEST_F(ChainTest, CutsAnywhereAndLosesNothing) {
   const std::string whole = "hello, brave new world";
