@@ -65,6 +65,7 @@ void Node::open_ports() {
     auto cable = std::make_unique<Cable>(std::move(end), spec_.cable[port], shared_.buffers, spec_.seed * 10 + port);
     cables_[port] = cable.get();
     ports_[port] = std::make_unique<Impaired>(std::move(cable), spec_.impair[port]);
+    watches_[port] = std::make_unique<FrameWatch>(*ports_[port]);
     const std::string net = std::to_string(port);
     interfaces.push_back(
         {.port = port,
@@ -74,7 +75,7 @@ void Node::open_ports() {
     for (std::uint16_t worker = 0; worker < spec_.workers; ++worker)
       remotes_[port].push_back(mgmt::queue_of(worker, spec_.workers, port, 1).owns
                                    ? nullptr
-                                   : std::make_unique<RemotePort>(*ports_[port], 1024));
+                                   : std::make_unique<RemotePort>(*watches_[port], 1024));
   }
   auto routes = Routes::compile(interfaces, {});
   CHECK(routes.has_value());
@@ -139,7 +140,7 @@ void Node::build_pipelines(Nanos start) {
     std::vector<PortBinding> bindings;
     for (PortId port = 0; port < ports; ++port) {
       const mgmt::QueueOwner queue = mgmt::queue_of(worker, spec_.workers, port, 1);
-      PortBinding binding{.port = queue.owns ? static_cast<Port*>(ports_[port].get()) : remotes_[port][worker].get(),
+      PortBinding binding{.port = queue.owns ? static_cast<Port*>(watches_[port].get()) : remotes_[port][worker].get(),
                           .queue = queue.queue,
                           .receives = queue.owns};
       for (const auto& remote : remotes_[port])
@@ -357,6 +358,8 @@ std::string Node::shared_connections(Nanos now) {
 
 std::string Node::broken() const {
   if (!seen_.empty()) return seen_;
+  for (const auto& watch : watches_)
+    if (!watch->failure().empty()) return watch->failure();
   if (!audit_.due()) return {};
   if (shared_.buffers.data_free() > shared_.data || shared_.buffers.slices_free() > shared_.slices)
     return "a packet buffer is in its pool twice";

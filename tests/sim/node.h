@@ -12,6 +12,7 @@
 #include "mgmt/publish.h"
 #include "tests/sim/audit_times.h"
 #include "tests/sim/cable.h"
+#include "tests/sim/frame_watch.h"
 #include "tests/sim/node_watch.h"
 #include "tests/sim/trouble.h"
 
@@ -117,6 +118,7 @@ class Node final : public mgmt::RunTime {
   MemoryPort* ends_[ports];
   Cable* cables_[ports];
   std::unique_ptr<Impaired> ports_[ports];
+  std::unique_ptr<FrameWatch> watches_[ports];  // the way to them
   std::vector<std::unique_ptr<RemotePort>> remotes_[ports];
   Routes routes_;
   LocalAddresses addresses_;

@@ -29,6 +29,14 @@ PLANTED = [
     Planted("checksum-not-verified", "dataplane/packet/parse.cc",
             "return checked(packet, ip, ip.size(), tcp.checksum, verify);",
             "return checked(packet, ip, ip.size(), tcp.checksum, false);"),
+    # Segments cut in software.
+    Planted("cut-frame-with-a-wrong-length", "dataplane/packet/cut.cc",
+            "const std::uint32_t l4_size = header_size_ - l2_ - l3_ + size;",
+            "const std::uint32_t l4_size = header_size_ - l2_ - l3_ + size_;"),
+    Planted("cut-frame-with-a-wrong-sum", "dataplane/packet/cut.cc",
+            "tcp.checksum = folded(Sum{tcp.checksum.raw()} + std::byteswap(l4_size));",
+            "tcp.checksum = folded(Sum{tcp.checksum.raw()} + std::byteswap(l4_size) + "
+            "(size < left_ || !offset_ ? 0 : 1));"),
     Planted("reply-to-another-worker", "l7/pipeline.cc",
             "if (p.config_.workers == 1) return true;",
             "return true;"),
