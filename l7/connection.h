@@ -50,14 +50,13 @@ struct alignas(64) Connection {
   bool again : 1 = false;            // stands in the list of those to be looked at in the next turn
   bool counted : 1 = false;          // holds permits and counts as active
   bool own_use : 1 = false;          // speaks from the client's address: never pooled
-  Nanos last_active{};               // when something was sent to it, or taken by it while lingering
-  Nanos timer_at = Nanos::never();   // where it stands in the wheel
+  Nanos last_active{};
+  std::uint64_t acknowledged = 0;  // while lingering: bytes that the peer had taken when last looked at
 
   // Line 2, TLS and what goes.
   Chain cipher, out;
   // Upstream and idle: neighbours in the endpoint's list.
   std::uint32_t idle_next = Handle<Connection>::none, idle_previous = Handle<Connection>::none;
-  std::uint64_t acknowledged = 0;  // while lingering: bytes that the peer had taken when last looked at
 
   static constexpr unsigned coming_lines = 2, lines = 3;
 };

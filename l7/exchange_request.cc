@@ -197,6 +197,7 @@ Exchanges::Step Exchanges::request_head(Connection& c, Exchange& x) {
   // An answer will follow: what it touches is far away where the connection has slept.
   deps_.tcp.prefetch(c.tcp);
   connections_.prefetch(connections_.index_of(&c), Connection::coming_lines, Connection::lines);
+  connection_timers_.prefetch(connections_.index_of(&c));
   x.client_version = head.version;
   x.head_only = head.method == http::Method::head;
   const std::uint32_t most = listeners_[c.object].requests_per_connection;

@@ -197,8 +197,8 @@ void Exchanges::finish(Exchange& x) {
     if (!client->close_when_sent) end(*client);
     return;
   }
-  client->last_active = now_;
-  await_request(*client);
+  const Nanos idle = listeners_[client->object].timeouts.idle;
+  connection_timers_.arm(connections_.index_of(client), idle == Nanos::never() ? idle : now_ + idle);
   if (!client->in.empty() || client->ended) again(*client);
 }
 

@@ -170,7 +170,7 @@ void Exchanges::attach(Exchange& x, Connection& up) {
   if (x.story) [[unlikely]]
     tell(x, "upstream", up.requests > 1 ? "pooled connection to " : "new connection to ",
          to_text(x.decision.address).view());
-  arm(up, Nanos::never());
+  connection_timers_.cancel(connections_.index_of(&up));
   arm(x);
 }
 
@@ -215,7 +215,8 @@ void Exchanges::leave_upstream(Exchange& x, bool reusable) {
   // Another worker's request waits for a slot that only an idle connection can free.
   const std::uint32_t waiting_here = upstream_.queue(up->cluster).size;
   if ((waiting_here == 0 || up->requests % requests_a_slot == 0) && waiting_elsewhere(up->cluster)) return part(*up);
-  if (x.decision.pool_idle_timeout != Nanos::never()) arm(*up, now_ + x.decision.pool_idle_timeout);
+  if (x.decision.pool_idle_timeout != Nanos::never())
+    connection_timers_.arm(connections_.index_of(up), now_ + x.decision.pool_idle_timeout);
   upstream_.give(*up);
   if (waiting_here) next_slot_check_ = {};
 }

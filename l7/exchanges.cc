@@ -126,7 +126,7 @@ Connection* Exchanges::accept(const tcp::Event& event) {
     sessions_[session.index] = id;
   }
   deps_.tcp.user(event.id) = id.bits();
-  arm(*c, now_ + (c->secure ? config_.handshake_timeout : state.timeouts.request_header));
+  connection_timers_.arm(id.index, now_ + (c->secure ? config_.handshake_timeout : state.timeouts.request_header));
   ObjectStats& stats = deps_.stats.listener(listener->id);
   stats.add(Figure::connections);
   stats.add(Figure::active_connections);
@@ -159,7 +159,7 @@ void Exchanges::look(ConnectionId id) {
       return;
     }
     c->state = Connection::State::open;
-    arm(*c, now_ + listeners_[c->object].timeouts.request_header);
+    connection_timers_.arm(id.index, now_ + listeners_[c->object].timeouts.request_header);
   }
   c->side == Side::client ? serve(id) : answer(id);
   if ((c = connections_.find(id))) transport_.consumed(*c, now_);
@@ -207,7 +207,7 @@ void Exchanges::lost(Connection& connection, Loss loss) {
 void Exchanges::end(Connection& client, bool whole) {
   client.close_when_sent = true;
   client.truncate = !whole;
-  arm(client, now_ + config_.linger);
+  connection_timers_.arm(connections_.index_of(&client), now_ + config_.linger);
   dirty(client);
 }
 
@@ -219,7 +219,7 @@ void Exchanges::part(Connection& up) {
   up.state = Connection::State::lingering;
   ++upstream_.parting(up.cluster);
   deps_.tcp.shutdown(up.tcp, now_);
-  arm(up, now_ + config_.linger);
+  connection_timers_.arm(connections_.index_of(&up), now_ + config_.linger);
 }
 
 // The connection's last moment here. TCP finishes alone, or resets.
@@ -242,7 +242,7 @@ void Exchanges::forget(Connection& c, bool abort) {
   if (c.secure) deps_.tls.free(c.tls);
   if (abort) deps_.tcp.abort(c.tcp, now_);
   deps_.tcp.release(c.tcp, now_);
-  if (c.timer_at != Nanos::never()) arm(c, Nanos::never());
+  connection_timers_.cancel(connections_.index_of(&c));
   connections_.free(&c);
 }
 
@@ -287,13 +287,8 @@ void Exchanges::flush_dirty() {
 Nanos Exchanges::expire(const Policy& policy, Nanos now) {
   policy_ = &policy;
   now_ = now;
-  const auto expired = [this](std::uint32_t index) {
-    if (!connections_.live(index)) return;
-    connections_[index].timer_at = Nanos::never();
-    connection_expired(connections_[index]);
-  };
-  connection_timers_.advance(now, timers_per_turn, expired, [this](std::uint32_t index) {
-    connections_.prefetch(index, 0, Connection::coming_lines);
+  connection_timers_.advance(now, timers_per_turn, [this](std::uint32_t index) {
+    if (connections_.live(index)) connection_expired(connections_[index]);
   });
   exchange_timers_.advance(now, timers_per_turn, [this](std::uint32_t index) {
     if (exchanges_.live(index)) exchange_expired(exchanges_[index]);
@@ -316,27 +311,11 @@ bool Exchanges::still_sending(Connection& c) {
 void Exchanges::connection_expired(Connection& c) {
   if (c.side == Side::upstream || c.state != Connection::State::open) {
     if (c.side == Side::client && c.state == Connection::State::lingering && still_sending(c))
-      return arm(c, now_ + config_.linger);
+      return connection_timers_.arm(connections_.index_of(&c), now_ + config_.linger);
     if (c.state == Connection::State::handshaking) deps_.counters.add(Counter::tls_handshake_timeouts);
     return c.state == Connection::State::open ? part(c) : forget(c, true);
   }
-  if (exchange_of(c)) return;  // a request is under way, which has deadlines of its own
-  const Nanos idle = listeners_[c.object].timeouts.idle;
-  if (c.requests && (idle == Nanos::never() || now_ < c.last_active + idle)) return await_request(c);
-  end(c);
-}
-
-// The connection's only deadline.
-void Exchanges::arm(Connection& c, Nanos at) {
-  c.timer_at = at;
-  connection_timers_.arm(connections_.index_of(&c), at);
-}
-
-// A client that has had an answer keeps its connection for a while. Where the wheel comes round earlier anyhow, it is
-// not touched: of a connection that has slept its entry is far away.
-void Exchanges::await_request(Connection& client) {
-  const Nanos idle = listeners_[client.object].timeouts.idle;
-  if (idle != Nanos::never() && client.last_active + idle < client.timer_at) arm(client, client.last_active + idle);
+  if (!exchange_of(c)) end(c);  // else a request is under way, which has deadlines of its own
 }
 
 void Exchanges::exchange_expired(Exchange& x) {

@@ -111,8 +111,6 @@ class Exchanges {
   void connection_expired(Connection& connection);
   void exchange_expired(Exchange& exchange);
   void arm(Exchange& exchange);
-  void arm(Connection& connection, Nanos at);
-  void await_request(Connection& client);
   void policy_changed();
   void serve_waiting();
   void yield_idle();

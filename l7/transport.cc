@@ -12,6 +12,7 @@ Transport::Input Transport::pull(Connection& c, Nanos now) {
   const std::uint32_t had = first.size();
   tcp_.receive(c.tcp, first);
   c.held += first.size() - had;
+  if (c.held) c.last_active = now;
   Input result = Input::nothing;
   if (c.secure) {
     Chain wire;

@@ -120,7 +120,7 @@ std::expected<void, std::string> Node::apply(const NodePolicy& policy) {
                          .generation = 1,
                          .name = "listener",
                          .routes = tables.back(),
-                         .timeouts = {Nanos{10'000'000'000}, listener.idle_timeout, Nanos::never()},
+                         .timeouts = {Nanos{10'000'000'000}, Nanos::never(), Nanos::never()},
                          .use_client_address = listener.use_client_address});
     listener_permits_.set_limit(id, 0, Permit::unlimited);
     if (!listener.to) continue;

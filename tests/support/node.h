@@ -21,7 +21,6 @@ struct NodeListener {
   std::uint32_t max_requests = 1024, max_connections = 1024;  // of the endpoint's cluster, at a time
   Nanos connect_timeout{5'000'000'000};
   Nanos request_timeout = Nanos::never();
-  Nanos idle_timeout = Nanos::never();  // of the client's connection, after an answer
 };
 
 // What a case's policy file says.

@@ -121,30 +121,6 @@ TEST_F(ExchangesTest, TheHeadsDeadlineEndsWithTheHead) {
   EXPECT_FALSE(client.finished) << "nor is the time for a first request its own still running";
 }
 
-// Counted from the last answer, wherever the wheel stood for the connection: earlier, because of the time for a first
-// request (ten seconds), or later.
-TEST_F(ExchangesTest, AClientThatHasHadItsAnswersIsLetGoWhenItIsIdle) {
-  for (const int seconds : {12, 4}) {
-    SCOPED_TRACE(seconds);
-    listener.idle_timeout = Nanos{1'000'000'000} * seconds;
-    clients.clear(), servers.clear(), start();
-    Talk& client = connect();
-    for (int i = 0; i < 3; ++i) {
-      if (i) run(seconds * 1000 - 500);
-      EXPECT_FALSE(client.finished);
-      ask(client, get);
-      answer(server(), ok2);
-      EXPECT_THAT(client.got, EndsWith("ok"));
-    }
-    run(seconds * 1000 - 500);
-    EXPECT_FALSE(client.finished);
-    run(600);
-    EXPECT_TRUE(client.finished);
-    peers->abort(client.id, now);
-    run();
-  }
-}
-
 TEST_F(ExchangesTest, WhatIsNoRequestIs400AndTheEnd) {
   Talk& client = connect();
   EXPECT_THAT(ask(client, "GET / HTTP/1.1\r\nHost : a\r\n\r\n"), StartsWith("HTTP/1.1 400 "));
