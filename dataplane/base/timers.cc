@@ -47,7 +47,7 @@ bool TimerWheel::cascade(unsigned& budget) {
 }
 
 Nanos TimerWheel::next() const {
-  if (armed_ == 0 && calls_ == 0) return Nanos::never();
+  if (armed_ == 0) return Nanos::never();
   const std::uint64_t tick = next_tick();
   return tick > last_tick ? Nanos::never() : start_ + tick_ * static_cast<std::int64_t>(tick);
 }

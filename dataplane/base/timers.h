@@ -3,9 +3,8 @@
 // its old place comes up, which is what a TCP connection does on every ACK. Re-arming earlier leaves the entry where it
 // is and puts a spare in the earlier place, one of few: to take the entry out of its list would touch its neighbours,
 // which among a million sleepers are two lines from far away. Never early; late by less than one tick when advance() is
-// called often enough. An owner that keeps its deadlines itself and does not want to touch the entry asks for a call in
-// between (call_at). Deterministic: the same calls give the same order. Memory is taken
-// once (32 bytes an index). One owner thread; the time is an argument.
+// called often enough. Deterministic: the same calls give the same order. Memory is taken once (32 bytes an index). One
+// owner thread; the time is an argument.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +12,6 @@
 #include <bit>
 #include <cstdint>
 #include <memory>
-#include <type_traits>
 
 #include "dataplane/base/check.h"
 #include "dataplane/base/units.h"
@@ -42,7 +40,6 @@ class TimerWheel {
         id = free_;
         free_ = node(id).next;
         spares_[id - capacity_].index = index;
-        spares_[id - capacity_].call = false;
       }
     }
     place(id, entry, tick);
@@ -55,48 +52,14 @@ class TimerWheel {
     if (deadline < entries_[index].deadline) arm(index, deadline);
   }
   void cancel(std::uint32_t index) { arm(index, Nanos::never()); }
-  // Calls f(index, true) once at this time, beside the index's deadline and without touching its entry: all is done by
-  // a spare, which is warm. The owner keeps the call's id until it comes or is revoked. no_call: there is no spare
-  // left.
-  static constexpr std::uint32_t no_call = ~std::uint32_t{0};
-  std::uint32_t call_at(std::uint32_t index, Nanos at) {
-    DCHECK(index < capacity_ && at != Nanos::never());
-    if (free_ == none) return no_call;
-    const std::uint32_t id = free_;
-    Spare& spare = spares_[id - capacity_];
-    free_ = spare.next;
-    spare.index = index;
-    spare.call = true;
-    ++calls_;
-    link_call(id, at);
-    return id - capacity_;
-  }
-  Nanos called_at(std::uint32_t call) const { return spares_[call].at; }
-  void move_call(std::uint32_t call, Nanos at) {
-    unlink(call + capacity_);
-    link_call(call + capacity_, at);
-  }
-  void revoke(std::uint32_t call) {
-    DCHECK(spares_[call].call && spares_[call].slot != unlinked);
-    unlink(call + capacity_);
-    give_back(call + capacity_);
-    --calls_;
-  }
-  std::uint32_t call_count() const { return calls_; }
   bool armed(std::uint32_t index) const { return entries_[index].deadline != Nanos::never(); }
   Nanos deadline(std::uint32_t index) const { return entries_[index].deadline; }
   std::uint32_t armed_count() const { return armed_; }
 
-  // Calls f(index), or f(index, whether it was a call_at), for indices whose deadline has passed; they are no longer
-  // armed then, and f may arm or cancel any.
+  // Calls f(index) for indices whose deadline has passed; they are no longer armed then, and f may arm or cancel any.
   // Touches at most `budget` entries (fired or moved); what is left waits for the next call. Returns how many fired.
-  // ask(index) comes some calls ahead of f(index), to prefetch what that touches; it may be for nobody.
   template <typename F>
   unsigned advance(Nanos now, unsigned budget, F&& f) {
-    return advance(now, budget, f, [](std::uint32_t) {});
-  }
-  template <typename F, typename Ask>
-  unsigned advance(Nanos now, unsigned budget, F&& f, Ask&& ask) {
     const std::uint64_t now_tick = floor_tick(now);
     unsigned fired = 0;
     while (current_ <= now_tick) {
@@ -114,10 +77,7 @@ class TimerWheel {
       std::uint32_t scout = heads_[0][slot];
       unsigned lead = 0;
       while (heads_[0][slot] != none) {
-        for (; lead < asked_ahead && scout != none; ++lead, scout = node(scout).next) {
-          if (!is_call(scout)) prefetch(index_of(scout));
-          ask(index_of(scout));
-        }
+        for (; lead < asked_ahead && scout != none; ++lead, scout = node(scout).next) prefetch(index_of(scout));
         if (lead) --lead;
         if (budget == 0) {
           floor_ = current_;
@@ -125,14 +85,6 @@ class TimerWheel {
         }
         --budget;
         const std::uint32_t id = heads_[0][slot], index = index_of(id);
-        if (is_call(id)) {
-          unlink(id);
-          give_back(id);
-          --calls_;
-          ++fired;
-          tell(f, index, true);
-          continue;
-        }
         Entry& entry = take_out(id);
         if (entry.deadline == Nanos::never() || tick_of(entry.deadline) > current_) {
           place_again(id, entry);
@@ -142,7 +94,7 @@ class TimerWheel {
         entry.deadline = Nanos::never();
         --armed_;
         ++fired;
-        tell(f, index, false);
+        f(index);
       }
       ++current_;
     }
@@ -172,8 +124,6 @@ class TimerWheel {
   };
   struct Spare : Node {
     std::uint32_t index = none;
-    bool call = false;  // by call_at(): no place of the entry's
-    Nanos at;           // of a call
   };
   static_assert(sizeof(Entry) == 32);
 
@@ -187,16 +137,6 @@ class TimerWheel {
   }
   Node& node(std::uint32_t id) { return id < capacity_ ? static_cast<Node&>(entries_[id]) : spares_[id - capacity_]; }
   std::uint32_t index_of(std::uint32_t id) const { return id < capacity_ ? id : spares_[id - capacity_].index; }
-  template <typename F>
-  static void tell(F& f, std::uint32_t index, bool call) {
-    if constexpr (std::is_invocable_v<F&, std::uint32_t, bool>) f(index, call);
-    else f(index);
-  }
-  void link_call(std::uint32_t id, Nanos at) {
-    spares_[id - capacity_].at = at;
-    link(id, std::max(tick_of(at), floor_));
-  }
-  bool is_call(std::uint32_t id) const { return id >= capacity_ && spares_[id - capacity_].call; }
   // `tick` is not below floor_.
   void place(std::uint32_t id, Entry& entry, std::uint64_t tick) {
     link(id, tick);
@@ -262,7 +202,6 @@ class TimerWheel {
   std::uint32_t capacity_;
   std::uint32_t free_ = none;  // spares
   std::uint32_t armed_ = 0;
-  std::uint32_t calls_ = 0;
 };
 
 }  // namespace sluice

@@ -78,7 +78,7 @@ void Stack::Machine::input(Packet packet, Nanos now, std::uint16_t network) {
 }
 
 // A million connections do not fit a cache: the table's line is asked for a burst ahead, and some runs ahead what it
-// names: the connection's lines. A prefetch waits for its page to be found, which takes longer than all
+// names: the connection's lines and its timer. A prefetch waits for its page to be found, which takes longer than all
 // the rest: they stand close together, so that the pages of many are found side by side.
 void Stack::Machine::input(std::span<Packet> burst, Nanos now, std::uint16_t network) {
   struct Run {  // a packet and those that continue it (Meta)
@@ -121,6 +121,7 @@ void Stack::Machine::input(std::span<Packet> burst, Nanos now, std::uint16_t net
           const std::uint32_t index = runs[k].index;
           if (index == no_slot) continue;
           connections.prefetch(index, 0, burst[runs[k].begin].meta().payload_size ? Tcb::data_lines : Tcb::busy_lines);
+          wheel.prefetch(index);
         }
       }
       const Run& run = runs[i];
@@ -200,34 +201,21 @@ void Stack::Machine::leave_table(Tcb& t) {
   t.in_table = false;
 }
 
-// The wheel's entry is far away where the connection has slept. It stands for a deadline that is hours ahead; one that
-// is nearer is a call beside it. A later deadline waits until the earlier one comes round, but for the call of a
-// connection that goes to sleep: by then it would be far away.
-void Stack::Machine::keep_time(Tcb& t, std::uint32_t index, bool rested) {
-  const Deadline deadline = t.deadline();
-  if (!deadline.before(t.placed_at)) {
-    if (rested && t.call != TimerWheel::no_call) wheel.revoke(std::exchange(t.call, TimerWheel::no_call));
-    return;
-  }
-  const Nanos at = deadline.nanos(latest);
-  if (t.call != TimerWheel::no_call) {
-    if (at < wheel.called_at(t.call)) wheel.move_call(t.call, at);
-  } else if (t.placed_at == Deadline{} || (t.call = wheel.call_at(index, at)) == TimerWheel::no_call) {
-    t.placed_at = deadline;
-    wheel.arm(index, at);
-  }
-}
-
 void Stack::Machine::settle(Tcb& t) {
   const bool rested = rest(t, core);
   const std::uint32_t index = index_of(t);
   if (t.state == State::closed) [[unlikely]] {
     leave_table(t);
-    if (t.call != TimerWheel::no_call) wheel.revoke(std::exchange(t.call, TimerWheel::no_call));
-    if (!(t.placed_at == Deadline{})) wheel.cancel(index);
-    t.placed_at = Nanos::never();
+    wheel.cancel(index);
+    t.armed_at = Nanos::never();
   } else {
-    keep_time(t, index, rested);
+    // A later deadline waits until the earlier one comes round, but for a connection that goes to sleep: by then it
+    // would be far away.
+    if (const Deadline deadline = t.deadline();
+        deadline.before(t.armed_at) || (rested && t.armed_at.before(deadline))) {
+      t.armed_at = deadline;
+      wheel.arm(index, deadline.nanos(latest));
+    }
     settle_output(t);
   }
   if (t.events && !t.in_events && !t.released) {
@@ -281,16 +269,12 @@ void Stack::Machine::output(Egress& egress, Nanos now) {
 
 Nanos Stack::Machine::expire(Nanos now) {
   latest = now;
-  const auto expired = [&](std::uint32_t index, bool call) {
+  wheel.advance(now, timers_per_turn, [&](std::uint32_t index) {
     if (index >= core.config.connections) return handshake_expired(index - core.config.connections, now);
     Tcb& t = connections[index];
-    if (call) t.call = TimerWheel::no_call;
-    else t.placed_at = Nanos::never();
-    if (t.deadline() <= now) act(t, tcp::expire(t, core, now), nullptr, now);
-    else keep_time(t, index, false);
-  };
-  wheel.advance(now, timers_per_turn, expired,
-                [&](std::uint32_t index) { connections.prefetch(index, 0, Tcb::busy_lines); });
+    t.armed_at = Nanos::never();
+    act(t, tcp::expire(t, core, now), nullptr, now);
+  });
   for (unsigned n = 0; n < time_waits_per_turn && time_waits.oldest() != no_slot; ++n) {
     if (!time_waits.expired(time_waits.oldest(), now)) break;
     drop_time_wait(time_waits.oldest());

@@ -57,7 +57,6 @@ struct Stack::Machine {
     t.in_output = true;
     outputs.push(connections, index_of(t));
   }
-  void keep_time(Tcb& t, std::uint32_t index, bool rested);  // the wheel comes round for its earliest deadline
   void reset_peer(Tcb& t, Nanos now);
   void free_if_done(Tcb& t);
   void leave_table(Tcb& t);

@@ -1,10 +1,9 @@
 // tcb.h - the state of one connection (RFC 9293 3.3.1), plain data; what the engine's functions read and write.
-// Deadlines live here; the wheel comes round for the earliest of them (Machine::keep_time). An idle established
-// connection costs this and its entries in the table and the wheel: 512 bytes at most. What is needed only while
-// something is on its way stands in transit.h.
+// Deadlines live here; the wheel holds one entry for the earliest of them (stack.cc). An idle established connection
+// costs this and its entries in the table and the wheel: 512 bytes at most. What is needed only while something is on
+// its way stands in transit.h.
 #pragma once
 
-#include "dataplane/base/timers.h"
 #include "l4/tcp/congestion.h"
 #include "l4/tcp/core.h"
 #include "l4/tcp/egress.h"
@@ -84,12 +83,12 @@ struct alignas(64) Tcb {
   Seq rcv_nxt, rcv_edge;  // rcv_edge: right edge of the window as advertised; never moves back
   Seq last_ack_sent;
   std::uint32_t ts_recent = 0, ts_recent_at = 0;  // at: seconds of our clock
-  std::uint32_t call = TimerWheel::no_call;       // of the wheel, for what comes before placed_at
-  Moment heard_at;                                // when the last acceptable segment came
-  Deadline idle_at;                               // handshake, keepalive, FIN-WAIT-2
-  Deadline placed_at;                             // where the wheel's entry stands
-  std::uint16_t rcv_mss = 536;                    // largest segment that the peer sent
-  std::uint16_t segment_size = 536;               // payload of a full segment, as of the last output
+  std::uint32_t ts_offset = 0;
+  Moment heard_at;                   // when the last acceptable segment came
+  Deadline idle_at;                  // handshake, keepalive, FIN-WAIT-2
+  Deadline armed_at;                 // what the wheel has
+  std::uint16_t rcv_mss = 536;       // largest segment that the peer sent
+  std::uint16_t segment_size = 536;  // payload of a full segment, as of the last output
 
   // Line 2, data that comes.
   Chain received;                      // in order, not taken by l7
@@ -140,7 +139,6 @@ struct alignas(64) Tcb {
   std::uint32_t rcv_window = first_receive_window;
   std::uint32_t taken_mark = 0;  // bytes that l7 had taken, modulo 2^32, when this round trip began
   Moment taken_at;
-  std::uint32_t ts_offset = 0;
 
   // Rarely.
   std::uint32_t retransmits = 0, timeouts = 0;

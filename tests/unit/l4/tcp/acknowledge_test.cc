@@ -164,40 +164,5 @@ TEST_F(ScriptTest, KeepaliveFindsADeadPeerAndSparesALivingOne) {
   stack->release(id, now);
 }
 
-// A deadline that is near stands beside the wheel's entry, which is hours ahead: in time again and again, and nothing
-// that is left of it harms whoever has the place next. There is one spare for eight connections.
-TEST_F(ScriptTest, ADelayedAckComesInTimeWhereverTheWheelStands) {
-  start({});
-  std::uint32_t seq = 101;
-  establish();
-  for (int i = 0; i < 5; ++i) {
-    later(i % 2 ? 3_s : 300_ms);
-    EXPECT_SILENCE();
-    send({.flags = ACK, .seq = seq++, .ack = iss + 1, .payload = "x"});
-    EXPECT_STREQ(stack->audit(), nullptr);
-    later(39_ms);
-    EXPECT_SILENCE();
-    later(2_ms);
-    EXPECT_SEGMENT(ACK, iss + 1, seq);
-    EXPECT_STREQ(stack->audit(), nullptr);
-  }
-  // Gone while its delayed ACK is due; the next has its place.
-  send({.flags = ACK, .seq = seq++, .ack = iss + 1, .payload = "x"});
-  later(10_ms);
-  stack->abort(id, now);
-  stack->release(id, now);
-  events();
-  while (next()) {}
-  ASSERT_EQ(stack->connection_count(), 0u);
-  later(10_ms);
-  establish();
-  send({.flags = ACK, .seq = 101, .ack = iss + 1, .payload = "x"});
-  later(39_ms);
-  EXPECT_SILENCE();
-  EXPECT_STREQ(stack->audit(), nullptr);
-  later(2_ms);
-  EXPECT_SEGMENT(ACK, iss + 1, 102u);
-}
-
 }  // namespace
 }  // namespace sluice::tcp
