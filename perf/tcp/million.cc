@@ -1,7 +1,8 @@
 // A million connections held by one process: each opened by a handshake through the port and answered one request.
 // Their memory, by the definition of "per connection": the growth of the process (resident, hugepages among it) over
 // what it had before the proxy was made, so that pools which are touched at the start count too. Then requests and lone
-// data segments on connections taken at random, beside the same with a thousand connections on the same proxy.
+// data segments on connections taken at random, in turn with the same on a second proxy of the same size that holds a
+// thousand: what else runs on the machine meets both.
 #include <malloc.h>
 #include <rte_cycles.h>
 
@@ -16,6 +17,7 @@ namespace sluice::perf {
 namespace {
 
 constexpr std::uint32_t at_once = 256, few = 1000;
+constexpr Nanos after_opening{12'000'000'000};  // past the deadline of a first request
 
 // Bytes of memory that this process holds.
 std::uint64_t memory_held() {
@@ -100,7 +102,15 @@ class Million {
     }
     return driven;
   }
-  std::uint32_t open() const { return open_; }
+  // Turns until the deadlines that a million connections got in one moment are over: nobody opens them so.
+  void rest(Nanos time) {
+    Driven driven;
+    for (const Nanos until = ground_.clock.now() + time; ground_.clock.now() < until;) {
+      rig_.turn(0, {}, driven);
+      world_.react(ground_.clock.now());
+    }
+    until_quiet();
+  }
 
  private:
   template <typename Done>
@@ -119,42 +129,64 @@ class Million {
   std::uint32_t open_ = 0;
 };
 
-// Cycles an operation, `samples` times.
+// Cycles an operation.
 template <typename F>
-std::vector<double> cycles(Ground& ground, std::uint64_t count, F&& f) {
-  std::vector<double> out;
-  for (unsigned sample = 0; sample <= ground.options.samples(); ++sample) {
-    Driven driven;
-    on_workers(1, [&](std::uint16_t) { driven = f(); });
-    if (sample) out.push_back(static_cast<double>(driven.busy_tsc) / static_cast<double>(count));
-  }
-  return out;
+double cycles(std::uint64_t count, F&& f) {
+  Driven driven;
+  on_workers(1, [&](std::uint16_t) { driven = f(); });
+  return static_cast<double>(driven.busy_tsc) / static_cast<double>(count);
 }
+
+// One operation's cycles with many connections and with few, sample by sample.
+struct Pairs {
+  std::vector<double> of_many, of_few;
+
+  Figure figure(const char* name, const char* unit, double (*of)(double many, double few)) const {
+    Figure figure{.scenario = "tcp", .name = name, .unit = unit, .higher_is_better = false};
+    figure.params.add("against", few)
+        .add("at_once", at_once)
+        .add("cycles", median(of_many))
+        .add("cycles_against", median(of_few));
+    for (std::size_t i = 0; i < of_many.size(); ++i) figure.samples.push_back(of(of_many[i], of_few[i]));
+    return figure;
+  }
+};
 
 }  // namespace
 
 void measure_million(Ground& ground) {
   const std::uint32_t count = ground.options.pick(1'000'000u, 1'000'000u, 10'000u);
-  const auto work = ground.options.pick<std::uint64_t>(128 * at_once, 64 * at_once, 4 * at_once);
-  TcpWorld world{{.clients = count}, ground.buffers};
+  const auto work = ground.options.pick<std::uint64_t>(1024 * at_once, 512 * at_once, 4 * at_once);
+  const ProxySpec size{.connections = count + 4096, .exchanges = 2048};
+  TcpWorld few_world{{.clients = few}, ground.buffers}, world{{.clients = count}, ground.buffers};
+  Rig few_rig{proxy_of(few_world, size), ground.buffers, ground.clock};
+  Million handful{ground, few_world, few_rig};
+  handful.open_to(1);  // alone, so that nothing is lost while neighbours are resolved
+  handful.open_to(few);
   malloc_trim(0);
   const std::uint64_t before = memory_held();
-  Rig rig{proxy_of(world, {.connections = count + 4096, .exchanges = 2048}), ground.buffers, ground.clock};
+  Rig rig{proxy_of(world, size), ground.buffers, ground.clock};
   const std::uint64_t made = memory_held();
   Million million{ground, world, rig};
-  million.open_to(1);  // alone, so that nothing is lost while neighbours are resolved
-  million.open_to(few);
-  ground.report.progress("tcp million: a thousand connections");
-  const auto few_requests = cycles(ground, work, [&] { return million.ask(work); });
-  const auto few_segments = cycles(ground, work, [&] { return million.part(work); });
+  million.open_to(1);
   ground.report.progress(fmt::format("tcp million: {} connections", count));
   on_workers(1, [&](std::uint16_t) { million.open_to(count); });
   million.until_quiet();
   const std::uint64_t held = memory_held();
+  million.rest(ground.options.pick(after_opening, after_opening, Nanos{}));
+  Pairs requests, segments;
+  for (unsigned sample = 0; sample <= ground.options.samples(); ++sample) {
+    ground.report.progress(fmt::format("tcp million: sample {}", sample));
+    const double few_request = cycles(work, [&] { return handful.ask(work); });
+    const double request = cycles(work, [&] { return million.ask(work); });
+    const double few_segment = cycles(work, [&] { return handful.part(work); });
+    const double segment = cycles(work, [&] { return million.part(work); });
+    if (sample == 0) continue;  // warms up
+    requests.of_few.push_back(few_request), requests.of_many.push_back(request);
+    segments.of_few.push_back(few_segment), segments.of_many.push_back(segment);
+  }
   if (rig.pipeline().tcp().connection_count() < count)
     give_up(fmt::format("tcp million: {} connections are left", rig.pipeline().tcp().connection_count()));
-  const auto many_requests = cycles(ground, work, [&] { return million.ask(work); });
-  const auto many_segments = cycles(ground, work, [&] { return million.part(work); });
 
   ground.report.add({.scenario = "tcp",
                      .name = "million",
@@ -176,20 +208,10 @@ void measure_million(Ground& ground) {
                      .unit = "bytes/connection",
                      .higher_is_better = false,
                      .samples = {mean(held, before)}});
-  const auto compare = [&](const char* name, const char* unit, const std::vector<double>& many,
-                           const std::vector<double>& a_few, bool difference) {
-    Figure figure{.scenario = "tcp", .name = name, .unit = unit, .higher_is_better = false};
-    figure.params.add("connections", count)
-        .add("against", few)
-        .add("at_once", at_once)
-        .add("cycles", median(many))
-        .add("cycles_against", median(a_few));
-    const double base = median(a_few);
-    for (const double value : many) figure.samples.push_back(difference ? value - base : value / base);
-    ground.report.add(std::move(figure));
-  };
-  compare("million_request", "ratio", many_requests, few_requests, false);
-  compare("million_segment", "cycles more", many_segments, few_segments, true);
+  ground.report.add(
+      requests.figure("million_request", "ratio", [](double many, double a_few) { return many / a_few; }));
+  ground.report.add(
+      segments.figure("million_segment", "cycles more", [](double many, double a_few) { return many - a_few; }));
 }
 
 }  // namespace sluice::perf
