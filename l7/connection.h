@@ -5,6 +5,8 @@
 #pragma once
 
 #include "crypto/tls/session.h"
+#include "dataplane/base/pool.h"
+#include "dataplane/base/timers.h"
 #include "l4/tcp/stack.h"
 #include "l7/http/h1_decoder.h"
 #include "l7/policy.h"
@@ -63,6 +65,7 @@ struct alignas(64) Connection {
 static_assert(sizeof(Connection) == 64 * Connection::lines && offsetof(Connection, cipher) == 128,
               "a connection that has slept is far away: each line is waited for");
 using ConnectionId = Handle<Connection>;
+using ConnectionPool = Pool<Connection, TimerEntry>;
 
 }  // namespace sluice
 

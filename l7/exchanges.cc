@@ -26,7 +26,7 @@ Exchanges::Exchanges(const ExchangesConfig& config, const ExchangesDeps& deps, R
       memory_{deps.buffers, heads_},
       transport_(deps.tcp, deps.tls),
       upstream_(config.objects, connections_),
-      connection_timers_(config.connections, timer_tick, start),
+      connection_timers_(config.connections, timer_tick, start, timer_places(connections_)),
       exchange_timers_(config.exchanges, timer_tick, start),
       listeners_(config.objects.listeners),
       sessions_(deps.tls.capacity()),

@@ -179,7 +179,7 @@ class Exchanges {
   const ExchangesDeps deps_;
   Rng rng_;
   http::HeadBuffers heads_;  // outlives connections and exchanges: those that are under way at the end give theirs back
-  Pool<Connection> connections_;
+  ConnectionPool connections_;
   Pool<Exchange> exchanges_;
   http::Memory memory_;
   Transport transport_;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <type_traits>
 #include <utility>
 
 #include "dataplane/base/check.h"
@@ -33,7 +34,11 @@ struct Handle {
 template <typename T>
 concept HasGeneration = requires(T& object) { object.pool_generation += std::uint32_t{1}; };
 
-template <typename T>
+struct NoTail {};
+
+// `Tail` is what somebody else keeps of each slot, in the slot's last bytes: made with its first object, and never
+// again.
+template <typename T, typename Tail = NoTail>
 class Pool {
  public:
   explicit Pool(std::uint32_t capacity)
@@ -60,6 +65,7 @@ class Pool {
       before = generation(index);
     } else if (touched_ < capacity_) {
       index = touched_++;
+      if constexpr (!std::is_empty_v<Tail>) new (&slots_[index].tail) Tail{};
     } else {
       return nullptr;
     }
@@ -105,6 +111,9 @@ class Pool {
     const std::byte* object = slots_[index].bytes;
     for (unsigned line = from; line < to; ++line) __builtin_prefetch(object + std::size_t{64} * line, 1);
   }
+  // Where slot 0's tail is, and how many bytes the next one is away.
+  std::byte* first_tail() const { return reinterpret_cast<std::byte*>(&slots_->tail); }
+  static constexpr std::size_t stride() { return sizeof(Slot); }
   bool live(std::uint32_t index) const { return index < touched_ && (generation(index) & 1); }
   std::uint32_t size() const { return size_; }
   std::uint32_t capacity() const { return capacity_; }
@@ -117,9 +126,12 @@ class Pool {
   }
 
  private:
-  struct alignas(alignof(T)) Slot {
+  // With a tail from a cache line's begin on, so that the object lies in as few as it can.
+  struct alignas(std::is_empty_v<Tail> ? alignof(T) : 64) Slot {
     std::byte bytes[sizeof(T)];
+    [[no_unique_address]] Tail tail;
   };
+  static_assert(std::is_trivially_destructible_v<Tail>);
   T* at(std::uint32_t index) const { return std::launder(reinterpret_cast<T*>(&slots_[index])); }
   // Of a slot that was touched; between two objects it stays in the slot's bytes.
   std::uint32_t& generation(std::uint32_t index) const {

@@ -2,9 +2,13 @@
 
 namespace sluice {
 
-TimerWheel::TimerWheel(std::uint32_t capacity, Nanos tick, Nanos start)
-    : entries_(std::make_unique<Entry[]>(capacity)), tick_(tick), start_(start), capacity_(capacity) {
-  CHECK(tick.ns > 0);
+TimerWheel::TimerWheel(std::uint32_t capacity, Nanos tick, Nanos start, const TimerPlaces& places)
+    : places_(places),
+      entries_(std::make_unique<TimerEntry[]>(capacity - places.count)),
+      tick_(tick),
+      start_(start),
+      capacity_(capacity) {
+  CHECK(tick.ns > 0 && places.count <= capacity);
   // As many as may be awake at once among those that sleep; without one, an entry is moved itself.
   const std::uint32_t count = std::clamp(capacity / 8, 1u, 65'536u);
   CHECK(capacity < none - count);

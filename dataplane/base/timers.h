@@ -3,30 +3,67 @@
 // its old place comes up, which is what a TCP connection does on every ACK. Re-arming earlier leaves the entry where it
 // is and puts a spare in the earlier place, one of few: to take the entry out of its list would touch its neighbours,
 // which among a million sleepers are two lines from far away. Never early; late by less than one tick when advance() is
-// called often enough. Deterministic: the same calls give the same order. Memory is taken once (32 bytes an index). One
-// owner thread; the time is an argument.
+// called often enough. Deterministic: the same calls give the same order. Memory is taken once: 32 bytes an index,
+// beside the object that the index names where its owner wishes (a pool's tail), so that whoever touches the object has
+// no second page to wait for. One owner thread; the time is an argument.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
 #include "dataplane/base/check.h"
+#include "dataplane/base/pool.h"
 #include "dataplane/base/units.h"
 
 namespace sluice {
 
+// A place in a list of the wheel.
+struct TimerNode {
+  static constexpr std::uint32_t none = ~std::uint32_t{0};
+  static constexpr std::uint16_t unlinked = 0xffff;
+
+  std::uint32_t next = none, previous = none;
+  std::uint64_t tick : 48 = 0;  // that it stands for
+  std::uint64_t slot : 16 = unlinked;
+};
+
+// What the wheel keeps of an index; the wheel's alone.
+struct alignas(32) TimerEntry : TimerNode {
+  static constexpr std::uint64_t nowhere = ~std::uint64_t{0};
+
+  Nanos deadline = Nanos::never();
+  std::uint64_t first = nowhere;  // a node of this index comes up then, or earlier
+};
+static_assert(sizeof(TimerEntry) == 32);
+
+// The entries of indices 0 .. count - 1 in an array of larger things: the first, and how many bytes the next is away.
+struct TimerPlaces {
+  std::byte* first = nullptr;
+  std::size_t stride = 0;
+  std::uint32_t count = 0;
+};
+
+// The tails of a pool.
+template <typename T>
+TimerPlaces timer_places(const Pool<T, TimerEntry>& pool) {
+  return {pool.first_tail(), pool.stride(), pool.capacity()};
+}
+
 class TimerWheel {
  public:
   // Indices 0 .. capacity - 1. `tick` is the granularity; `start` the earliest time that will ever be asked for.
-  TimerWheel(std::uint32_t capacity, Nanos tick, Nanos start);
+  // `places`: the entries that stand beside objects of the owner's. They are there before their index is armed, and
+  // for good.
+  TimerWheel(std::uint32_t capacity, Nanos tick, Nanos start, const TimerPlaces& places = {});
 
   // Sets the index's only deadline. One that has passed fires at the next tick. Nanos::never() cancels.
   void arm(std::uint32_t index, Nanos deadline) {
     DCHECK(index < capacity_);
-    Entry& entry = entries_[index];
+    TimerEntry& entry = this->entry(index);
     armed_ += (deadline != Nanos::never()) - (entry.deadline != Nanos::never());
     entry.deadline = deadline;
     if (deadline == Nanos::never()) return;
@@ -46,14 +83,14 @@ class TimerWheel {
   }
   // Asks for what arm() touches of an index. (Always inline: a function that does nothing but prefetch GCC takes for
   // one without effect, and drops the call.)
-  [[gnu::always_inline]] void prefetch(std::uint32_t index) const { __builtin_prefetch(&entries_[index], 1); }
+  [[gnu::always_inline]] void prefetch(std::uint32_t index) const { __builtin_prefetch(&entry(index), 1); }
   // Arms only if that makes the deadline earlier.
   void arm_earlier(std::uint32_t index, Nanos deadline) {
-    if (deadline < entries_[index].deadline) arm(index, deadline);
+    if (deadline < entry(index).deadline) arm(index, deadline);
   }
   void cancel(std::uint32_t index) { arm(index, Nanos::never()); }
-  bool armed(std::uint32_t index) const { return entries_[index].deadline != Nanos::never(); }
-  Nanos deadline(std::uint32_t index) const { return entries_[index].deadline; }
+  bool armed(std::uint32_t index) const { return entry(index).deadline != Nanos::never(); }
+  Nanos deadline(std::uint32_t index) const { return entry(index).deadline; }
   std::uint32_t armed_count() const { return armed_; }
 
   // Calls f(index) for indices whose deadline has passed; they are no longer armed then, and f may arm or cancel any.
@@ -85,7 +122,7 @@ class TimerWheel {
         }
         --budget;
         const std::uint32_t id = heads_[0][slot], index = index_of(id);
-        Entry& entry = take_out(id);
+        TimerEntry& entry = take_out(id);
         if (entry.deadline == Nanos::never() || tick_of(entry.deadline) > current_) {
           place_again(id, entry);
           continue;
@@ -107,26 +144,21 @@ class TimerWheel {
  private:
   static constexpr unsigned levels = 8, bits = 6, slots = 1 << bits;  // 2^48 ticks
   static constexpr std::uint64_t last_tick = (std::uint64_t{1} << (levels * bits)) - 1;
-  static constexpr std::uint32_t none = ~std::uint32_t{0};
-  static constexpr std::uint16_t unlinked = 0xffff;
-  static constexpr std::uint64_t nowhere = ~std::uint64_t{0};
+  static constexpr std::uint32_t none = TimerNode::none;
+  static constexpr std::uint16_t unlinked = TimerNode::unlinked;
+  static constexpr std::uint64_t nowhere = TimerEntry::nowhere;
   static constexpr unsigned asked_ahead = 12;
 
-  // A place in a list of the wheel. Ids: the entries' own, then the spares.
-  struct Node {
-    std::uint32_t next = none, previous = none;
-    std::uint64_t tick : 48 = 0;  // that it stands for
-    std::uint64_t slot : 16 = unlinked;
-  };
-  struct alignas(32) Entry : Node {
-    Nanos deadline = Nanos::never();
-    std::uint64_t first = nowhere;  // a node of this index comes up then, or earlier
-  };
-  struct Spare : Node {
+  // Nodes' ids: the entries' own, then the spares.
+  struct Spare : TimerNode {
     std::uint32_t index = none;
   };
-  static_assert(sizeof(Entry) == 32);
 
+  // Always inline, for prefetch().
+  [[gnu::always_inline]] TimerEntry& entry(std::uint32_t index) const {
+    if (index < places_.count) return *reinterpret_cast<TimerEntry*>(places_.first + places_.stride * index);
+    return entries_[index - places_.count];
+  }
   std::uint64_t floor_tick(Nanos at) const {
     return at <= start_ ? 0 : static_cast<std::uint64_t>((at - start_) / tick_);
   }
@@ -135,15 +167,17 @@ class TimerWheel {
     const auto tick = static_cast<std::uint64_t>((deadline - start_).ns - 1) / static_cast<std::uint64_t>(tick_.ns) + 1;
     return tick < last_tick ? tick : last_tick;
   }
-  Node& node(std::uint32_t id) { return id < capacity_ ? static_cast<Node&>(entries_[id]) : spares_[id - capacity_]; }
+  TimerNode& node(std::uint32_t id) {
+    return id < capacity_ ? static_cast<TimerNode&>(entry(id)) : spares_[id - capacity_];
+  }
   std::uint32_t index_of(std::uint32_t id) const { return id < capacity_ ? id : spares_[id - capacity_].index; }
   // `tick` is not below floor_.
-  void place(std::uint32_t id, Entry& entry, std::uint64_t tick) {
+  void place(std::uint32_t id, TimerEntry& entry, std::uint64_t tick) {
     link(id, tick);
     entry.first = std::min(entry.first, tick);
   }
   void link(std::uint32_t id, std::uint64_t tick) {
-    Node& n = node(id);
+    TimerNode& n = node(id);
     // The level is that of the highest group of bits in which the tick differs from the current one.
     const unsigned level = (63 - std::countl_zero((tick ^ current_) | 1)) / bits;
     const unsigned slot = tick >> (level * bits) & (slots - 1);
@@ -156,7 +190,7 @@ class TimerWheel {
     occupied_[level] |= std::uint64_t{1} << slot;
   }
   void unlink(std::uint32_t id) {
-    Node& n = node(id);
+    TimerNode& n = node(id);
     const unsigned level = n.slot / slots, slot = n.slot % slots;
     if (n.next != none) node(n.next).previous = n.previous;
     if (n.previous != none) {
@@ -169,8 +203,8 @@ class TimerWheel {
   }
   // Takes a node whose place came up out of its list. Other spares of the index are forgotten: they come up for
   // nothing.
-  Entry& take_out(std::uint32_t id) {
-    Entry& entry = entries_[index_of(id)];
+  TimerEntry& take_out(std::uint32_t id) {
+    TimerEntry& entry = this->entry(index_of(id));
     const std::uint64_t tick = node(id).tick;
     unlink(id);
     if (entry.first >= tick) entry.first = entry.slot == unlinked ? nowhere : std::uint64_t{entry.tick};
@@ -182,7 +216,7 @@ class TimerWheel {
     free_ = id;
   }
   // Where the deadline is now, unless another node stands for it already.
-  void place_again(std::uint32_t id, Entry& entry) {
+  void place_again(std::uint32_t id, TimerEntry& entry) {
     const std::uint64_t tick = entry.deadline == Nanos::never() ? nowhere : std::max(tick_of(entry.deadline), floor_);
     if (tick < entry.first) place(id, entry, tick);
     else give_back(id);
@@ -192,7 +226,8 @@ class TimerWheel {
   // Moves what the higher levels hold for the current tick down. False when the budget ran out.
   bool cascade(unsigned& budget);
 
-  std::unique_ptr<Entry[]> entries_;
+  TimerPlaces places_;
+  std::unique_ptr<TimerEntry[]> entries_;  // of the indices that have no place of the owner's
   std::unique_ptr<Spare[]> spares_;
   std::array<std::array<std::uint32_t, slots>, levels> heads_;
   std::array<std::uint64_t, levels> occupied_{};

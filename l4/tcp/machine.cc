@@ -48,7 +48,7 @@ Stack::Machine::Machine(const Config& config, Buffers& buffers, Counters& counte
       sip(config.secret),
       cookies(config.secret),
       cookie_gate(config),
-      wheel(config.connections + config.handshakes, 1_ms, start),
+      wheel(config.connections + config.handshakes, 1_ms, start, timer_places(connections)),
       latest(start) {
   for (const Nanos ahead : {config.keepalive_idle, config.keepalive_interval, config.fin_wait_2, config.user_timeout,
                             config.connect_timeout, config.rto_max, config.delayed_ack})

@@ -21,13 +21,13 @@ namespace sluice::tcp {
 template <std::uint32_t Tcb::* Next>
 struct Line {
   std::uint32_t head = no_slot, tail = no_slot, size = 0;
-  void push(Pool<Tcb>& pool, std::uint32_t index) {
+  void push(TcbPool& pool, std::uint32_t index) {
     pool[index].*Next = no_slot;
     (head == no_slot ? head : pool[tail].*Next) = index;
     tail = index;
     ++size;
   }
-  std::uint32_t pop(Pool<Tcb>& pool) {
+  std::uint32_t pop(TcbPool& pool) {
     const std::uint32_t index = head;
     head = pool[index].*Next;
     if (head == no_slot) tail = no_slot;
@@ -118,7 +118,7 @@ struct Stack::Machine {
   std::uint8_t receive_scale(SettingsId settings) const;
 
   Core core;
-  Pool<Tcb> connections;
+  TcbPool connections;
   Slots<Handshake> handshakes;
   std::uint32_t oldest_handshake = no_slot, newest_handshake = no_slot, handshake_count = 0;
   TimeWaits time_waits;

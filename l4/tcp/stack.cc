@@ -174,7 +174,7 @@ bool Stack::info(ConnId id, Info& out, Nanos now) const {
 }
 
 std::uint32_t Stack::list(std::uint32_t from, std::span<Info> out, std::size_t& count, Nanos now) const {
-  Pool<Tcb>& pool = machine_->connections;
+  TcbPool& pool = machine_->connections;
   count = 0;
   std::uint32_t i = from;
   const std::uint32_t end = std::min(pool.capacity(), from + looked_at_max);

@@ -1,9 +1,11 @@
 // tcb.h - the state of one connection (RFC 9293 3.3.1), plain data; what the engine's functions read and write.
-// Deadlines live here; the wheel holds one entry for the earliest of them (stack.cc). An idle established connection
-// costs this and its entries in the table and the wheel: 512 bytes at most. What is needed only while something is on
-// its way stands in transit.h.
+// Deadlines live here; the wheel holds one entry for the earliest of them (stack.cc), in the same slot of the pool. An
+// idle established connection costs this slot, 512 bytes at most, and its entry in the table. What is needed only while
+// something is on its way stands in transit.h.
 #pragma once
 
+#include "dataplane/base/pool.h"
+#include "dataplane/base/timers.h"
 #include "l4/tcp/congestion.h"
 #include "l4/tcp/core.h"
 #include "l4/tcp/egress.h"
@@ -29,7 +31,7 @@ inline constexpr std::uint32_t first_receive_window = 65535;  // bytes, before a
 
 // In the order of who touches what, a line a paragraph: a segment that brings data reads and writes the first four; an
 // ACK, and what is sent, all but the last. They are asked for before they are looked at (machine.cc).
-struct alignas(64) Tcb {
+struct Tcb {
   // Line 0, any segment: how it is found, what state it is in.
   Key key;
   Transit* transit = nullptr;  // Core::resting while nothing is on its way: to be read, never written
@@ -170,7 +172,8 @@ struct alignas(64) Tcb {
   std::uint32_t segments_of(std::uint32_t bytes) const { return bytes ? (bytes + segment_size - 1) / segment_size : 1; }
   void acknowledge_now() { acks_due = std::max<std::uint8_t>(acks_due, 1); }
 };
-static_assert(sizeof(Tcb) <= 512, "an idle established connection costs no more TCP state than that");
+using TcbPool = Pool<Tcb, TimerEntry>;
+static_assert(TcbPool::stride() <= 512, "an idle established connection costs no more TCP state than that");
 static_assert(offsetof(Tcb, snd_una) == 64 && offsetof(Tcb, received) == 128 && offsetof(Tcb, queue) == 192 &&
               offsetof(Tcb, rtt) == 256 && offsetof(Tcb, congestion) == 320 &&
               offsetof(Tcb, retransmits) <= 64 * Tcb::busy_lines);

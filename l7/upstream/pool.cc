@@ -2,7 +2,7 @@
 
 namespace sluice {
 
-UpstreamPool::UpstreamPool(const policy::ObjectLimits& limits, Pool<Connection>& connections)
+UpstreamPool::UpstreamPool(const policy::ObjectLimits& limits, ConnectionPool& connections)
     : connections_(connections), endpoints_(limits.endpoints), clusters_(limits.clusters) {
   waiting_.reserve(limits.clusters);
   with_idle_.reserve(limits.clusters);

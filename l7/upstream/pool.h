@@ -14,7 +14,7 @@ namespace sluice {
 
 class UpstreamPool {
  public:
-  UpstreamPool(const policy::ObjectLimits& limits, Pool<Connection>& connections);
+  UpstreamPool(const policy::ObjectLimits& limits, ConnectionPool& connections);
 
   // The newest idle connection to an endpoint, no longer idle; or nullptr.
   Connection* take(policy::EndpointId endpoint);
@@ -80,7 +80,7 @@ class UpstreamPool {
     bool idle_listed = false;
   };
 
-  Pool<Connection>& connections_;
+  ConnectionPool& connections_;
   std::vector<EndpointState> endpoints_;
   std::vector<ClusterState> clusters_;
   std::vector<policy::ClusterId> waiting_, with_idle_;

@@ -201,8 +201,8 @@ void measure_million(Ground& ground) {
                      .name = "idle_bytes",
                      .params = Params{}
                                    .add("connections", count)
-                                   .add("of_tcp_state", sizeof(tcp::Tcb))
-                                   .add("of_http_state", sizeof(Connection))
+                                   .add("of_tcp_state", tcp::TcbPool::stride())
+                                   .add("of_http_state", ConnectionPool::stride())
                                    .add("grown_while_opening", mean(held, made))
                                    .add("process", static_cast<double>(held)),
                      .unit = "bytes/connection",

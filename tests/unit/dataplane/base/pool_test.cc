@@ -74,6 +74,29 @@ TEST(Pool, AGenerationInTheObjectOutlivesIt) {
   EXPECT_EQ(count, 2u);
 }
 
+// What somebody else keeps of a slot is there from its first object on and outlives that.
+TEST(Pool, ATailStaysWhenItsObjectGoes) {
+  struct Tail {
+    std::uint32_t value = 7;
+  };
+  Pool<Thing, Tail> pool{2};
+  static_assert(Pool<Thing, Tail>::stride() == 64);
+  const auto tail = [&](std::uint32_t index) -> Tail& {
+    return *reinterpret_cast<Tail*>(pool.first_tail() + index * pool.stride());
+  };
+  Thing* object = pool.make(1);
+  const std::uint32_t index = pool.index_of(object);
+  EXPECT_EQ(tail(index).value, 7u);
+  tail(index).value = 8;
+  pool.free(object);
+  EXPECT_EQ(tail(index).value, 8u);
+  object = pool.make(2);
+  EXPECT_EQ(pool.index_of(object), index);
+  EXPECT_EQ(tail(index).value, 8u);
+  EXPECT_EQ(object->value, 2);
+  EXPECT_EQ(tail(pool.index_of(pool.make(3))).value, 7u);
+}
+
 TEST(Pool, EmptyPoolIsAlwaysFull) {
   Pool<Thing> pool{0};
   EXPECT_EQ(pool.make(1), nullptr);

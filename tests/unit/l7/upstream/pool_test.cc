@@ -19,7 +19,7 @@ class UpstreamPoolTest : public testing::Test {
     made->cluster = cluster;
     return *made;
   }
-  Pool<Connection> connections_{16};
+  ConnectionPool connections_{16};
   UpstreamPool pool_{limits, connections_};
 };
 
