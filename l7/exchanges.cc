@@ -51,12 +51,13 @@ void Exchanges::pump(const Policy& policy, Nanos now) {
   }
   looking_.clear();
   for (auto events = deps_.tcp.take_events(); !events.empty(); events = deps_.tcp.take_events()) {
-    // Connections that have slept are far away: they are asked for some events ahead.
     std::size_t asked = 0;
     for (std::size_t i = 0; i < events.size(); ++i) {
-      if (asked < i + asked_ahead)
-        for (const std::size_t end = std::min(events.size(), asked + asked_at_once); asked < end; ++asked)
-          connections_.prefetch(ConnectionId::from_bits(events[asked].user).index, 0, Connection::coming_lines);
+      if (asked < std::min(events.size(), i + asked_ahead)) {
+        const std::size_t count = std::min(events.size() - asked, asked_at_once);
+        ask_for(events.subspan(asked, count));
+        asked += count;
+      }
       on_event(events[i]);
     }
   }
@@ -64,6 +65,28 @@ void Exchanges::pump(const Policy& policy, Nanos now) {
   if (!upstream_.waiting().empty() && now >= next_slot_check_) serve_waiting();
   if (config_.workers > 1 && upstream_.idle_count() && now >= next_yield_) yield_idle();
   flush_dirty();
+}
+
+// Asks for what events touch, since connections that have slept are far away: the connections, and behind an upstream
+// one the client that waits for it, each thing when what names it has come.
+void Exchanges::ask_for(std::span<const tcp::Event> events) {
+  for (const tcp::Event& event : events)
+    connections_.prefetch(ConnectionId::from_bits(event.user).index, 0, Connection::coming_lines);
+  std::array<const Exchange*, asked_at_once> exchanges;
+  std::size_t count = 0;
+  for (const tcp::Event& event : events) {
+    if (event.bits & tcp::event_accepted) continue;  // it has no connection of ours yet
+    const Connection* c = connections_.find(ConnectionId::from_bits(event.user));
+    if (!c || c->side == Side::client) continue;
+    if (const Exchange* x = exchanges_.find(c->exchange)) {
+      exchanges_.prefetch(c->exchange.index, 0, 1);
+      exchanges[count++] = x;
+    }
+  }
+  for (std::size_t i = 0; i < count; ++i)
+    connections_.prefetch(exchanges[i]->client.connection.index, 0, Connection::lines + 1);  // its timer behind it
+  for (std::size_t i = 0; i < count; ++i)
+    if (const Connection* client = connections_.find(exchanges[i]->client.connection)) deps_.tcp.prefetch(client->tcp);
 }
 
 void Exchanges::on_event(const tcp::Event& event) {

@@ -95,6 +95,7 @@ class Exchanges {
   };
 
   // exchanges.cc
+  void ask_for(std::span<const tcp::Event> events);
   void on_event(const tcp::Event& event);
   Connection* accept(const tcp::Event& event);
   void look(ConnectionId id);

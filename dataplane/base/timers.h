@@ -2,10 +2,11 @@
 // arm, re-arm and cancel are O(1) and lazy both ways. Re-arming later only writes the deadline: the entry moves when
 // its old place comes up, which is what a TCP connection does on every ACK. Re-arming earlier leaves the entry where it
 // is and puts a spare in the earlier place, one of few: to take the entry out of its list would touch its neighbours,
-// which among a million sleepers are two lines from far away. Never early; late by less than one tick when advance() is
-// called often enough. Deterministic: the same calls give the same order. Memory is taken once: 32 bytes an index,
-// beside the object that the index names where its owner wishes (a pool's tail), so that whoever touches the object has
-// no second page to wait for. One owner thread; the time is an argument.
+// which among a million sleepers are two lines from far away. A spare goes when the entry's own place will do again, so
+// that it does not come up for nothing when its object is far away. Never early; late by less than one tick when
+// advance() is called often enough. Deterministic: the same calls give the same order. Memory is taken once: 32 bytes
+// an index, beside the object that the index names where its owner wishes (a pool's tail), so that whoever touches the
+// object has no second page to wait for. One owner thread; the time is an argument.
 #pragma once
 
 #include <algorithm>
@@ -14,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "dataplane/base/check.h"
 #include "dataplane/base/pool.h"
@@ -26,6 +28,8 @@ struct TimerNode {
   static constexpr std::uint32_t none = ~std::uint32_t{0};
   static constexpr std::uint16_t unlinked = 0xffff;
 
+  bool linked() const { return slot != unlinked; }
+
   std::uint32_t next = none, previous = none;
   std::uint64_t tick : 48 = 0;  // that it stands for
   std::uint64_t slot : 16 = unlinked;
@@ -33,10 +37,8 @@ struct TimerNode {
 
 // What the wheel keeps of an index; the wheel's alone.
 struct alignas(32) TimerEntry : TimerNode {
-  static constexpr std::uint64_t nowhere = ~std::uint64_t{0};
-
   Nanos deadline = Nanos::never();
-  std::uint64_t first = nowhere;  // a node of this index comes up then, or earlier
+  std::uint32_t spare = none;  // stands in an earlier place than the entry
 };
 static_assert(sizeof(TimerEntry) == 32);
 
@@ -66,20 +68,25 @@ class TimerWheel {
     TimerEntry& entry = this->entry(index);
     armed_ += (deadline != Nanos::never()) - (entry.deadline != Nanos::never());
     entry.deadline = deadline;
-    if (deadline == Nanos::never()) return;
-    const std::uint64_t tick = std::max(tick_of(deadline), floor_);
-    if (tick >= entry.first) return;
-    std::uint32_t id = index;
-    if (entry.slot != unlinked) {
+    const std::uint64_t tick = place_of(deadline);
+    if (entry.spare != none) {
+      const std::uint64_t at = node(entry.spare).tick;
+      if (tick >= at && tick != nowhere && !(entry.linked() && entry.tick <= tick)) return;
+      unlink(entry.spare);
+      if (tick < at) return link(entry.spare, tick);
+      give_back(std::exchange(entry.spare, none));
+    } else if (tick != nowhere && !entry.linked()) {
+      link(index, tick);
+    } else if (tick < entry.tick) {
       if (free_ == none) {
         unlink(index);
-      } else {
-        id = free_;
-        free_ = node(id).next;
-        spares_[id - capacity_].index = index;
+        return link(index, tick);
       }
+      entry.spare = free_;
+      free_ = node(free_).next;
+      spares_[entry.spare - capacity_].index = index;
+      link(entry.spare, tick);
     }
-    place(id, entry, tick);
   }
   // Asks for what arm() touches of an index. (Always inline: a function that does nothing but prefetch GCC takes for
   // one without effect, and drops the call.)
@@ -146,7 +153,7 @@ class TimerWheel {
   static constexpr std::uint64_t last_tick = (std::uint64_t{1} << (levels * bits)) - 1;
   static constexpr std::uint32_t none = TimerNode::none;
   static constexpr std::uint16_t unlinked = TimerNode::unlinked;
-  static constexpr std::uint64_t nowhere = TimerEntry::nowhere;
+  static constexpr std::uint64_t nowhere = ~std::uint64_t{0};
   static constexpr unsigned asked_ahead = 12;
 
   // Nodes' ids: the entries' own, then the spares.
@@ -171,11 +178,11 @@ class TimerWheel {
     return id < capacity_ ? static_cast<TimerNode&>(entry(id)) : spares_[id - capacity_];
   }
   std::uint32_t index_of(std::uint32_t id) const { return id < capacity_ ? id : spares_[id - capacity_].index; }
-  // `tick` is not below floor_.
-  void place(std::uint32_t id, TimerEntry& entry, std::uint64_t tick) {
-    link(id, tick);
-    entry.first = std::min(entry.first, tick);
+  // The tick that a deadline asks for now.
+  std::uint64_t place_of(Nanos deadline) const {
+    return deadline == Nanos::never() ? nowhere : std::max(tick_of(deadline), floor_);
   }
+  // `tick` is not below floor_.
   void link(std::uint32_t id, std::uint64_t tick) {
     TimerNode& n = node(id);
     // The level is that of the highest group of bits in which the tick differs from the current one.
@@ -201,13 +208,11 @@ class TimerWheel {
     }
     n.slot = unlinked;
   }
-  // Takes a node whose place came up out of its list. Other spares of the index are forgotten: they come up for
-  // nothing.
+  // Takes a node whose place came up out of its list.
   TimerEntry& take_out(std::uint32_t id) {
     TimerEntry& entry = this->entry(index_of(id));
-    const std::uint64_t tick = node(id).tick;
     unlink(id);
-    if (entry.first >= tick) entry.first = entry.slot == unlinked ? nowhere : std::uint64_t{entry.tick};
+    if (id >= capacity_) entry.spare = none;
     return entry;
   }
   void give_back(std::uint32_t id) {
@@ -215,11 +220,19 @@ class TimerWheel {
     node(id).next = free_;
     free_ = id;
   }
-  // Where the deadline is now, unless another node stands for it already.
+  // A node that was taken out goes where the deadline is now, unless the index's other one stands for it already.
   void place_again(std::uint32_t id, TimerEntry& entry) {
-    const std::uint64_t tick = entry.deadline == Nanos::never() ? nowhere : std::max(tick_of(entry.deadline), floor_);
-    if (tick < entry.first) place(id, entry, tick);
-    else give_back(id);
+    const std::uint64_t tick = place_of(entry.deadline);
+    if (tick == nowhere || (id >= capacity_ ? entry.linked() && entry.tick <= tick
+                                            : entry.spare != none && node(entry.spare).tick <= tick))
+      return give_back(id);
+    if (id >= capacity_ && entry.linked()) {
+      entry.spare = id;
+      link(id, tick);
+    } else {
+      link(id >= capacity_ ? spares_[id - capacity_].index : id, tick);
+      give_back(id);
+    }
   }
   // The first tick from current_ on at which there is something to do; above last_tick when there is nothing.
   std::uint64_t next_tick() const;

@@ -58,7 +58,7 @@ void Stack::consumed(ConnId id, std::uint32_t bytes, Nanos now) {
   if (t->acks_due) machine_->settle_output(*t);
 }
 
-void Stack::prefetch(ConnId id) const { machine_->connections.prefetch(id.index, Tcb::data_lines, Tcb::busy_lines); }
+void Stack::prefetch(ConnId id) const { machine_->connections.prefetch(id.index, 0, Tcb::busy_lines); }
 
 std::uint32_t Stack::send_room(ConnId id) {
   Tcb* t = machine_->find(id);

@@ -54,6 +54,29 @@ TEST(TimerWheel, RearmingLaterIsLazyAndEarlierMoves) {
   EXPECT_EQ(fire(wheel, 30_s).size(), 1u);
 }
 
+// An early deadline that is put off or cancelled leaves nothing that would come up for nothing.
+TEST(TimerWheel, AnEarlierPlaceIsGivenUpWhenTheOldOneWillDo) {
+  TimerWheel wheel{8, 1_ms, 0_s};
+  wheel.arm(0, 10_s);
+  for (int i = 0; i < 100; ++i) {
+    wheel.arm(0, 40_ms);
+    EXPECT_LE(wheel.next(), 40_ms);
+    wheel.arm(0, 30_ms);
+    EXPECT_LE(wheel.next(), 30_ms);
+    wheel.arm(0, 11_s);
+    EXPECT_GT(wheel.next(), 5_s);
+    wheel.arm(0, 20_ms);
+    wheel.cancel(0);
+    EXPECT_EQ(wheel.next(), Nanos::never());
+    wheel.arm(0, 10_s);
+    EXPECT_GT(wheel.next(), 5_s);
+  }
+  wheel.arm(0, 20_ms);
+  wheel.arm(0, 30_ms);  // lazily: nothing else stands for it
+  EXPECT_TRUE(fire(wheel, 25_ms).empty());
+  EXPECT_EQ(fire(wheel, 30_ms), std::vector<std::uint32_t>{0});
+}
+
 TEST(TimerWheel, APassedDeadlineFiresAtTheNextTickAndAHandlerCannotHoldTheWorker) {
   TimerWheel wheel{1, 1_ms, 0_s};
   fire(wheel, 100_ms);
