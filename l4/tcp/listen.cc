@@ -9,6 +9,9 @@ void Stack::Machine::input_nobody(const Key& key, std::uint64_t key_hash, const 
   if (acks && cookie_gate.out(now)) {
     const auto listener = listeners.find(key.local, key.local_port, packet.meta().port);
     if (listener && input_cookie(key, key_hash, s, packet, *listener, now)) return;
+    // Perhaps what follows the data that brings the cookie back, which was overtaken or did not fit the path: a RST
+    // would end what opens when that comes again.
+    if (listener && s.size) return;
   }
   input_listen(key, key_hash, s, packet, now, {}, false);
 }

@@ -288,7 +288,9 @@ rte_mbuf* Cable::forge(const rte_mbuf* frame) {
     bytes[tcp_at + 9] = static_cast<std::uint8_t>(bytes[tcp_at + 9] + 2);  // 131,072 beyond
   } else {
     bytes[tcp_at + 13] = 0x04;
-    bytes[tcp_at + 6] = static_cast<std::uint8_t>(bytes[tcp_at + 6] + 1 + rng_.below(100));  // 256 to 25,600 beyond
+    // 256 to 25,600 beyond, and some: with a small MSS a multiple of 256 beyond an old frame is the right number.
+    bytes[tcp_at + 6] = static_cast<std::uint8_t>(bytes[tcp_at + 6] + 1 + rng_.below(100));
+    bytes[tcp_at + 7] ^= 0x55;
   }
   const auto put = [&](std::uint16_t at, Be16 sum) { std::memcpy(bytes + at, &sum, 2); };
   put(ip_at + 10, Be16{});
