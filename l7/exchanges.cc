@@ -12,7 +12,7 @@ constexpr Nanos timer_tick = 1_ms;
 constexpr unsigned timers_per_turn = 256;
 // Events that are asked for at a time, and how far ahead. A prefetch waits for its page to be found, which takes longer
 // than all the rest; those of a batch are found side by side.
-constexpr std::size_t asked_at_once = 16, asked_ahead = 4;
+constexpr std::size_t asked_at_once = 8, asked_ahead = 8;
 
 }  // namespace
 

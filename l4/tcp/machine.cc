@@ -11,7 +11,7 @@ namespace {
 constexpr unsigned packets_per_connection = 64;  // of one output(), so that none starves the others
 constexpr unsigned packets_per_output = 1024;
 constexpr std::size_t input_burst = 32;
-constexpr std::size_t asked_at_once = 16, asked_ahead = 4;  // runs
+constexpr std::size_t asked_at_once = 4, asked_ahead = 8;  // runs
 constexpr unsigned timers_per_turn = 4096;
 constexpr unsigned time_waits_per_turn = 1024;
 
