@@ -24,7 +24,7 @@ inline std::uint32_t crc32c(ByteView in, std::uint32_t previous = 0) {
   std::uint64_t crc = ~previous;
   const std::uint8_t* at = in.data();
   std::size_t left = in.size();
-  for (; left >= 8; at += 8, left -= 8) { crc = _mm_crc32_u64(crc, load<std::uint64_t>(at)); }
+  for (; left >= 8; at += 8, left -= 8) crc = _mm_crc32_u64(crc, load<std::uint64_t>(at));
   for (; left; ++at, --left) crc = _mm_crc32_u8(static_cast<std::uint32_t>(crc), *at);
   return ~static_cast<std::uint32_t>(crc);
 }
@@ -60,7 +60,7 @@ class SipHash {
     State s{{k0_ ^ 0x736f6d6570736575, k1_ ^ 0x646f72616e646f6d, k0_ ^ 0x6c7967656e657261, k1_ ^ 0x7465646279746573}};
     const std::uint8_t* at = in.data();
     std::size_t left = in.size();
-    for (; left >= 8; at += 8, left -= 8) { s.absorb(load<std::uint64_t>(at)); }
+    for (; left >= 8; at += 8, left -= 8) s.absorb(load<std::uint64_t>(at));
     std::uint64_t last = static_cast<std::uint64_t>(in.size()) << 56;
     for (std::size_t i = 0; i < left; ++i) last |= std::uint64_t{at[i]} << (8 * i);
     s.absorb(last);

@@ -71,6 +71,7 @@ class TimerWheel {
     const std::uint64_t tick = place_of(deadline);
     if (entry.spare != none) {
       const std::uint64_t at = node(entry.spare).tick;
+      // Later, and nothing but the spare comes up in time: it moves when it does.
       if (tick >= at && tick != nowhere && !(entry.linked() && entry.tick <= tick)) return;
       unlink(entry.spare);
       if (tick < at) return link(entry.spare, tick);
