@@ -44,7 +44,7 @@ def kernels(tour):
     ground.quiet(f"ip -n {ground.namespaces['client']} route add 10.2.0.0/24 dev c0")
     ground.quiet(f"ip -n {ground.namespaces['b1']} route add 10.1.0.0/24 dev b0")
     # The machine's own choice may be another, which a namespace cannot change: the socket can.
-    ground.start("b1", [sys.executable, scene.PEER, "file", str(FILE_PORT), tour.big, "cubic"], log="file.log")
+    ground.serve("b1", [sys.executable, scene.PEER, "file", str(FILE_PORT), tour.big, "cubic"], FILE_PORT, "file.log")
 
 
 def over_wire(tour, seed):

@@ -5,7 +5,7 @@
         HTTP server: answers after a delay; GET /figures tells connections and requests
     ask ADDRESS PORT COUNT ROUNDS [SOURCE..]
         COUNT connections open at once, then a GET on all of them, ROUNDS times, from these source addresses in turn;
-        JSON tells what became of them
+        JSON tells what became of them, and the beginning of the first answer that was wrong
     stall ADDRESS PORT COUNT KIND [NAME CA]
         COUNT requests, by TLS if there is a CA: `get`, and nothing of /files/big is read; `put`, as much of a body as
         is taken; then idle until standard input ends
@@ -15,6 +15,7 @@
 
 import collections
 import json
+import re
 import resource
 import select
 import socket
@@ -32,6 +33,13 @@ def family_of(address):
 def answer_to(line, figures):
     body = json.dumps(figures) if line.split()[1] == b"/figures" else "served"
     return f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+def whole(answer):
+    """Whether a head and as much of a body as it tells of are there."""
+    head, end, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"^content-length: *(\d+)", head, re.M | re.I)
+    return end != b"" and length is not None and len(body) >= int(length[1])
 
 
 class Server:
@@ -53,16 +61,20 @@ class Server:
     def run(self):
         while True:
             wait = max(0.0, self.due[0][0] - time.monotonic()) if self.due else -1
-            ready = [number for number, _ in self.poll.poll(wait)]
-            for number in ready:  # who has left is counted before who comes
-                if number in self.open:
-                    self.read(self.open[number])
-            if self.listener.fileno() in ready:
+            if self.read_ready(wait):
                 self.accept()
             while self.due and self.due[0][0] <= time.monotonic():
                 _, peer, line = self.due.popleft()
                 if peer.fileno() in self.open:
                     peer.send(answer_to(line, self.figures))
+
+    def read_ready(self, wait):
+        """Returns whether somebody is there to be accepted."""
+        ready = [number for number, _ in self.poll.poll(wait)]
+        for number in ready:
+            if number in self.open:
+                self.read(self.open[number])
+        return self.listener.fileno() in ready
 
     def accept(self):
         while True:
@@ -75,6 +87,7 @@ class Server:
             self.unread[peer.fileno()] = b""
             self.poll.register(peer, select.EPOLLIN)
             self.figures["accepted"] += 1
+        self.read_ready(0)  # who left before the last of them came is not counted beside them
         self.figures["open"] = len(self.open)
         self.figures["peak"] = max(self.figures["peak"], len(self.open))
 
@@ -104,7 +117,7 @@ class Asker:
     def __init__(self, address, port, count, sources):
         self.poll = select.epoll()
         self.address, self.port = address, port
-        self.peers = {}
+        self.peers, self.first_wrong = {}, ""
         self.figures = collections.Counter(connected=0, answered=0, wrong=0, lost=0)
         begun = time.monotonic()
         for i in range(count):
@@ -158,9 +171,11 @@ class Asker:
                     waiting -= 1
                     continue
                 state[1] += data
-                if state[1].endswith(b"served") or b" 200 " not in state[1][:20]:
+                if whole(state[1]):
                     right = state[1].startswith(b"HTTP/1.1 200 ")
                     self.figures["answered" if right else "wrong"] += 1
+                    if not right and not self.first_wrong:
+                        self.first_wrong = state[1][:200].decode(errors="replace")
                     state[1] = b""
                     waiting -= 1
         self.figures["unanswered"] += waiting
@@ -173,7 +188,7 @@ def ask(address, port, count, rounds, *sources):
         asker.ask()
     asker.figures["ask_ms"] = int(1000 * (time.monotonic() - begun))
     asker.figures["open"] = len(asker.peers)
-    print(json.dumps(asker.figures))
+    print(json.dumps({**asker.figures, "first_wrong": asker.first_wrong} if asker.first_wrong else asker.figures))
 
 
 def connected(address, port, name, authority):

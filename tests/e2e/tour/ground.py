@@ -9,6 +9,7 @@ import tempfile
 import time
 
 NO_PROXY = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+SERVER_PATIENCE = 30  # seconds until a process listens, on a machine that has much else to do
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM)
 
 
@@ -109,6 +110,33 @@ class Ground:
             process = subprocess.Popen(self.inside(name, command), stdin=stdin, stdout=stdout or out, stderr=out,
                                        env=NO_PROXY)
         self.processes.append(process)
+        return process
+
+    def listening(self, name, port, kind):
+        """How many sockets of a namespace listen on a port (TCP) or are bound to it (UDP), whatever the address."""
+        state = {"tcp": "0A", "udp": "07"}[kind]
+        rows = subprocess.run(self.inside(name, ["cat", f"/proc/net/{kind}", f"/proc/net/{kind}6"]), text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+        fields = [row.split() for row in rows.stdout.splitlines()]
+        return sum(row[1].endswith(f":{port:04X}") and row[3] == state for row in fields if len(row) > 3)
+
+    def wait_listening(self, process, name, port, log, kind="tcp", sockets=1):
+        """A process needs time to become a server: until then, who asks it is refused."""
+        def up():
+            code = process.poll()
+            check(code is None, f"{name}'s server of {kind} port {port} has left with exit code {code}")
+            return self.listening(name, port, kind) >= sockets
+
+        try:
+            wait_for(f"{name} to listen on {kind} port {port}", up, SERVER_PATIENCE)
+        except StepFailed as error:
+            said = " | ".join(line.strip() for line in self.tail(log, 5).splitlines())
+            raise StepFailed(f"{error}; its log: {said or 'empty'}") from None
+
+    def serve(self, name, command, port, log, kind="tcp"):
+        """A server, when it is one."""
+        process = self.start(name, command, log=log)
+        self.wait_listening(process, name, port, log, kind)
         return process
 
     def end(self, process, number=signal.SIGTERM, seconds=5):

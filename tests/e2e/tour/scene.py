@@ -56,7 +56,7 @@ def certificates(ground):
 
 
 def start_backend(ground, name):
-    """nginx with a body that says who it is; b1 has files and takes uploads."""
+    """nginx with a body that says who it is; b1 has files and takes uploads. It does not listen yet."""
     folder = ground.path(name)
     os.makedirs(os.path.join(folder, "files"), exist_ok=True)
     os.makedirs(os.path.join(folder, "upload"), exist_ok=True)
@@ -94,9 +94,16 @@ http {{
 
 
 def start_peers(ground):
+    """Every server of the backends; returns each one's nginx. All start at once, and all listen afterwards."""
+    backends = {name: start_backend(ground, name) for name in BACKENDS}
+    echoes = {name: ground.start(name, [sys.executable, PEER, "udp-echo", name, str(UDP_PORT)], log=f"{name}-udp.log")
+              for name in BACKENDS}
+    silent = ground.start("b1", [sys.executable, PEER, "silent", str(SILENT_PORT)], log="silent.log")
     for name in BACKENDS:
-        ground.start(name, [sys.executable, PEER, "udp-echo", name, str(UDP_PORT)], log=f"{name}.log")
-    ground.start("b1", [sys.executable, PEER, "silent", str(SILENT_PORT)], log="silent.log")
+        ground.wait_listening(backends[name], name, HTTP_PORT, f"{name}.log", sockets=2)  # IPv4 and IPv6
+        ground.wait_listening(echoes[name], name, UDP_PORT, f"{name}-udp.log", kind="udp")
+    ground.wait_listening(silent, "b1", SILENT_PORT, "silent.log")
+    return backends
 
 
 def node_file(ground, driver, changes=None):

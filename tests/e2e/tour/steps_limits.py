@@ -53,7 +53,7 @@ def idle_slots(tour):
 
 
 def start_server(tour, delay_ms=DELAY_MS):
-    return tour.ground.start("b1", [sys.executable, scene.CROWD, "serve", str(PORT), str(delay_ms)], log="serve.log")
+    return tour.ground.serve("b1", [sys.executable, scene.CROWD, "serve", str(PORT), str(delay_ms)], PORT, "serve.log")
 
 
 def attempt_all(tour):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import scene
-from ground import check, wait_for
+from ground import check
 from scene import HOSTS, WEB4, WEB6
 from tour import file_hash
 
@@ -200,11 +200,8 @@ def ping(tour):
 def exception(tour):
     """a TCP server of the node's kernel, reached through the exception port"""
     ground = tour.ground
-    text, port = "the kernel of the node", f":{scene.KERNEL_PORT:04X} 00000000:0000 0A"
-    server = ground.start("node", [sys.executable, scene.PEER, "greet", str(scene.KERNEL_PORT), text], log="greet.log")
-    sockets = ground.inside("node", ["cat", "/proc/net/tcp"])
-    wait_for("the kernel's server", lambda: port in subprocess.run(
-        sockets, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True).stdout)
-    answer = ground.run("client", ["socat", "-T", "5", "-", f"TCP4:{scene.NODE}:{scene.KERNEL_PORT},connect-timeout=5"])
+    text, port = "the kernel of the node", scene.KERNEL_PORT
+    server = ground.serve("node", [sys.executable, scene.PEER, "greet", str(port), text], port, "greet.log")
+    answer = ground.run("client", ["socat", "-T", "5", "-", f"TCP4:{scene.NODE}:{port},connect-timeout=5"])
     check(answer.text.strip() == text, f"the answer is: {answer.text.strip() or 'nothing'}")
     ground.end(server)

@@ -32,9 +32,7 @@ class Tour:
         """Everything but the node."""
         scene.lay_out(self.ground)
         scene.certificates(self.ground)
-        for name in scene.BACKENDS:
-            self.backends[name] = scene.start_backend(self.ground, name)
-        scene.start_peers(self.ground)
+        self.backends = scene.start_peers(self.ground)
         self.big = self.ground.path("b1", "files", "big")
         with open(self.big, "wb") as file:
             for _ in range(self.size // 1_000_000):
