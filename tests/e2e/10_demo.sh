@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The tour that ./dev demo gives, on the build under test: every step is a test. Nothing is left behind.
-# timeout: 200
+# timeout: 300
 set -uo pipefail
 namespaces() { ip netns list | grep -c '^demo-' || true; }
 before=$(namespaces)

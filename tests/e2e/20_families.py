@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Every kind of traffic over IPv4 and IPv6: with one worker, with two that steer to each other, without hugepages, and
 on packet sockets. With two workers the limits of a cluster hold over the node."""
-# timeout: 120
+# timeout: 240
 
 import os
 import sys
@@ -92,4 +92,4 @@ def test(tour):
     every_kind("on packet sockets", ("ping", "HTTP", "HTTPS", "L4 TCP", "L4 UDP"))
 
 
-run_test(test, size=20_000_000)
+run_test(test, size=20_000_000, seconds=230)

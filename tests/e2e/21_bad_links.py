@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Links that lose 1 % of the frames each way and overtake others: big bodies through HTTPS arrive whole.
     21_bad_links.py [MEGABYTES]"""
-# timeout: 120
+# timeout: 240
 
 import os
 import sys
@@ -53,4 +53,4 @@ def test(tour):
         tour.attempt(f"{step.__name__} over bad links", step)
 
 
-run_test(test, size=1_000_000 * (int(sys.argv[1]) if len(sys.argv) > 1 else 200))
+run_test(test, size=1_000_000 * (int(sys.argv[1]) if len(sys.argv) > 1 else 200), seconds=230)

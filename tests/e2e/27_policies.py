@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Policies in number and in size, under traffic: 1,000 applies with a stream open, and one of 100,000 routes."""
-# timeout: 120
+# timeout: 240
 
 import os
 import sys
@@ -19,4 +19,4 @@ def test(tour):
     tour.attempt("1,000 applies", steps_policies.thousand_applies)
 
 
-run_test(test, size=20_000_000)
+run_test(test, size=20_000_000, seconds=230)

@@ -54,7 +54,7 @@ def over_wire(tour, seed):
     log = f"wire-{seed}.log"
     wire = ground.start("node", [os.path.join(BUILD, "tests", "e2e", "sluice-wire"), f"demo-{os.getpid()}", *devices,
                                  str(LOSS_PPM), str(DELAY_US), str(seed)], log=log)
-    wait_for("the wire", lambda: wire.poll() is not None or "ready" in ground.tail(log))
+    wait_for("the wire", lambda: wire.poll() is not None or "ready" in ground.tail(log), 30)
     check(wire.poll() is None, f"the wire has left: {ground.tail(log)}")
     headers = ground.path("headers")
     got = load(tour, f"http://{scene.ADDRESS4['b1']}:{FILE_PORT}/", headers)

@@ -192,7 +192,7 @@ def ask(address, port, count, rounds, *sources):
 
 
 def connected(address, port, name, authority):
-    peer = socket.create_connection((address, int(port)), timeout=10)
+    peer = socket.create_connection((address, int(port)), timeout=PATIENCE)
     return ssl.create_default_context(cafile=authority).wrap_socket(peer, server_hostname=name) if authority else peer
 
 

@@ -22,7 +22,7 @@ def check(condition, text):
         raise StepFailed(text)
 
 
-def wait_for(what, condition, seconds=10.0, every=0.05):
+def wait_for(what, condition, seconds=20, every=0.05):
     """Until the condition holds."""
     until = time.monotonic() + seconds
     while not condition():

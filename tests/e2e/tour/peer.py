@@ -5,8 +5,9 @@
     udp-ask ADDRESS PORT COUNT  a datagram each from COUNT sockets; prints the answers
     silent PORT                 accepts TCP connections and never answers
     greet PORT TEXT             sends TEXT to whoever connects
-    raw ADDRESS PORT            a connection for each line of standard input, a JSON list of texts that are sent as they
-                                are; prints as JSON what came back until silence, and whether it was closed
+    raw ADDRESS PORT            a connection for each line of standard input, JSON: `texts` are sent as they are; prints as
+                                JSON what came back until it was closed, or, from what matches `until` on, until silence,
+                                and whether it was closed
     file PORT PATH CONGESTION   a file as the answer to whatever is asked, sent by this congestion control of the kernel
     hold ADDRESS PORT           one HTTP connection; a GET for each line of standard input, the body printed
 """
@@ -14,11 +15,15 @@
 import http.client
 import json
 import os
+import re
 import socket
 import socketserver
 import sys
 import threading
 import time
+
+
+PATIENCE = 10  # seconds for an answer: a crowded machine is late with it
 
 
 def both_families(kind, port):
@@ -40,7 +45,7 @@ def udp_ask(address, port, count):
     failed = 0
     for i in range(int(count)):
         with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as asker:
-            asker.settimeout(2)
+            asker.settimeout(PATIENCE)
             asker.connect((address, int(port)))
             asker.send(f"hello-{i}".encode())
             try:
@@ -87,7 +92,7 @@ def file(port, path, congestion):
 
 
 def hold(address, port):
-    connection = http.client.HTTPConnection(address, int(port), timeout=5)
+    connection = http.client.HTTPConnection(address, int(port), timeout=PATIENCE)
     connection.connect()
     connection.auto_open = 0  # the same connection or none
     for line in sys.stdin:
@@ -97,14 +102,16 @@ def hold(address, port):
 
 def raw(address, port):
     for line in sys.stdin:
-        with socket.create_connection((address, int(port)), timeout=5) as peer:
+        asked = json.loads(line)
+        with socket.create_connection((address, int(port)), timeout=PATIENCE) as peer:
             answer, closed = b"", False
             try:
-                for text in json.loads(line):
+                for text in asked["texts"]:
                     peer.sendall(text.encode("latin-1"))
                     time.sleep(0.02)
                 while not closed:
-                    peer.settimeout(0.4 if answer else 2)  # a crowded machine may answer late, and then says the rest
+                    said = asked["until"] and re.search(asked["until"], answer.decode("latin-1"))
+                    peer.settimeout(0.4 if said else PATIENCE)
                     data = peer.recv(65536)
                     answer, closed = answer + data, not data
             except TimeoutError:

@@ -26,9 +26,9 @@ def load_slowly(tour, seconds):
     command = ["curl", "-sS", "-o", os.devnull, "--limit-rate", str(tour.size // seconds),
                *shlex.split(secure_url(tour, "/files/big"))]
     tour.ground.say("client", [*command, "&"])
+    sealed = tour.node.counters()["tls_sealed_bytes"] + 65536  # more than a handshake
     loading = tour.ground.start("client", command, log="loading.log")
-    wait_for("the download to begin", lambda: tour.node.counters()["http_requests"] > 0)
-    time.sleep(0.3)
+    wait_for("the download to begin", lambda: tour.node.counters()["tls_sealed_bytes"] > sealed, 20)
     return loading
 
 
@@ -43,7 +43,7 @@ def killed(tour):
     says(tour, "b3", f"http://{WEB4}/move")
     before = tour.node.json("status")
     told(tour, signal.SIGKILL)
-    tour.node.process.wait(5)
+    tour.node.process.wait(20)
     print(f"    left by the kill: {left_behind(tour)}")
     check(os.path.exists(tour.node.socket), "the kill left no socket: nothing is taken over")
     begun = time.monotonic()
@@ -91,19 +91,19 @@ def check_cut(tour, loading):
     """The client has been told: its kernel knows of no connection any more. (curl looks when its rate lets it.)"""
     connections = ["ip", "netns", "exec", tour.ground.namespaces["client"], "ss", "-Htn", "state", "established"]
     wait_for("the client to hear that its download is cut", lambda: subprocess.run(
-        connections, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True).stdout == b"", 3)
+        connections, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True).stdout == b"", 10)
     tour.ground.end(loading)
 
 
 def drain_timeout(tour):
     """SIGTERM during a long download: drain_timeout ends it, and nothing is left"""
     loading = load_slowly(tour, 60)
-    told(tour)
     begun = time.monotonic()
-    check(tour.node.process.wait(10) == 0, f"exit code {tour.node.process.returncode}")
+    told(tour)
+    check(tour.node.process.wait(40) == 0, f"exit code {tour.node.process.returncode}")
     took = time.monotonic() - begun
     print(f"    it left after {took:.1f} s")
-    check(0.9 <= took <= 4, f"it left after {took:.1f} s; drain_timeout is 1 s")
+    check(0.9 <= took <= 15, f"it left after {took:.1f} s; drain_timeout is 1 s, and 30 s when nothing is said")
     check(not left_behind(tour), f"it left {left_behind(tour)}")
     check("drain timeout" in tour.ground.tail("sluiced.log", 3), "its log does not say why")
     check_cut(tour, loading)
@@ -114,11 +114,11 @@ def second_signal(tour):
     loading = load_slowly(tour, 60)
     told(tour)
     wait_for("sluiced to drain", lambda: tour.ground.tail("sluiced.log", 1).find("draining") > 0)
-    told(tour)
     begun = time.monotonic()
-    tour.node.process.wait(10)
+    told(tour)
+    tour.node.process.wait(40)
     took = time.monotonic() - begun
     print(f"    it left after {took:.1f} s with exit code {tour.node.process.returncode}")
-    check(took < 2, f"it left after {took:.1f} s")
+    check(took < 15, f"it left after {took:.1f} s: that is no sooner than drain_timeout lets it")
     check(not left_behind(tour), f"it left {left_behind(tour)}")
     check_cut(tour, loading)

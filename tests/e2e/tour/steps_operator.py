@@ -13,6 +13,9 @@ from scene import WEB4
 from steps_traffic import curl, many, says, secure_url
 
 
+CLOCK_NANOSLEEP = "230"  # of x86-64
+
+
 def status(tour):
     """the node runs on DPDK ports and takes its first policy"""
     tour.node.apply(scene.policy(swapped=tour.broken == "swapped-route"))
@@ -27,15 +30,16 @@ class Wrk:
     """wrk in the client's namespace; no request may fail."""
 
     def __init__(self, tour, path, seconds):
-        command = ["wrk", "-t1", "-c16", f"-d{seconds}s", f"http://{WEB4}{path}"]
+        command = ["wrk", "-t1", "-c16", f"-d{seconds}s", "--timeout", "20s", f"http://{WEB4}{path}"]
         tour.ground.say("client", [*command, "&"])
         self.tour, self.seconds = tour, seconds
+        before = tour.node.counters()["http_requests"]
         self.process = tour.ground.start("client", command, log="wrk.log", stdout=subprocess.PIPE)
-        time.sleep(0.5)
+        wait_for("wrk's requests", lambda: tour.node.counters()["http_requests"] >= before + 16)
 
     def check(self):
         print("client$ wait")
-        text = self.tour.ground.finish(self.process, self.seconds + 10).text
+        text = self.tour.ground.finish(self.process, self.seconds + 30).text
         done = re.search(r"(\d+) requests in", text)
         check(done and int(done.group(1)) > 100, "wrk got hardly any answers")
         check("Socket errors" not in text and "Non-2xx" not in text, "requests failed (above)")
@@ -109,16 +113,23 @@ def access_log(tour):
     check(line["generation"] == tour.node.json("status")["generation"], "the generation is another one")
 
 
+def system_call(pid):
+    """The number of the one that a process is in, if it is in one."""
+    with open(f"/proc/{pid}/syscall", encoding="ascii") as file:
+        return file.read().split()[0]
+
+
 def trace(tour):
     """the story of one request"""
     node, ground = tour.node, tour.ground
     port = "41234"
-    command = [node.program("sluicectl"), "trace", "-n", "4", "--address", scene.CLIENT, "--port", port, "--wait", "5"]
+    command = [node.program("sluicectl"), "trace", "-n", "4", "--address", scene.CLIENT, "--port", port, "--wait", "20"]
     ground.say(None, ["sluicectl", *command[1:], "&"])
     tracing = ground.start(None, [*command, "--socket", node.socket], log="trace.log", stdout=subprocess.PIPE)
-    time.sleep(0.5)
+    # It sleeps between its questions, when the node has been told what to look for.
+    wait_for("sluicectl to wait", lambda: system_call(tracing.pid) == CLOCK_NANOSLEEP)
     says(tour, "b2", "--local-port", port, "-H", "x-canary: yes", f"http://{WEB4}/traced")
-    text = ground.finish(tracing, 15).text
+    text = ground.finish(tracing, 40).text
     for stage, words in (("receive", scene.CLIENT), ("steer", "local (TCP)"), ("http", "GET /traced"),
                          ("route", "canary"), ("upstream", scene.ADDRESS4["b2"])):
         check(re.search(rf"\b{stage}\b.*{re.escape(words)}", text), f"stage {stage} does not tell of {words}")
@@ -131,7 +142,7 @@ def control_plane(tour):
     backends = [f"--backend={scene.ADDRESS4[name]}:{scene.HTTP_PORT}" for name in ("b2", "b3")]
     # Debian's Python has python3-flatbuffers.
     command = ["/usr/bin/python3", program, f"--socket={tour.node.socket}", f"--listen={WEB4}:80", *backends]
-    tour.ground.run(None, command, seconds=30)
+    tour.ground.run(None, command, seconds=60)
     after = tour.node.json("status")["generation"]
     check(after == before + 2, f"generation {before} became {after}: a policy and a delta make two more")
     counts = many(tour, f"http://{WEB4}/hello?[1-30]")
@@ -144,11 +155,13 @@ def control_plane(tour):
 def sigterm(tour):
     """SIGTERM during a download lets it end"""
     ground = tour.ground
-    rate = tour.size // 4  # bytes a second
-    line = f"curl -sS --limit-rate {rate} {secure_url(tour, '/files/big')} | sha256sum"
+    # It stands still until a line is read from standard input.
+    line = f"exec 3<&0; curl -sS {secure_url(tour, '/files/big')} | {{ read -ru 3; sha256sum; }}"
     ground.say("client", ["bash", "-o", f"{line} &"])
-    loading = ground.start("client", ["bash", "-o", "pipefail", "-c", line], log="loading.log", stdout=subprocess.PIPE)
-    time.sleep(1)
+    sealed = tour.node.counters()["tls_sealed_bytes"] + 65536  # more than a handshake
+    loading = ground.start("client", ["bash", "-o", "pipefail", "-c", line], log="loading.log", stdin=subprocess.PIPE,
+                           stdout=subprocess.PIPE)
+    wait_for("the download to begin", lambda: tour.node.counters()["tls_sealed_bytes"] > sealed, 20)
     process = tour.node.process
     print(f"node$ kill -TERM {process.pid}")
     process.send_signal(signal.SIGTERM)
@@ -157,9 +170,10 @@ def sigterm(tour):
     check(process.poll() is None, f"sluiced left at once, with exit code {process.returncode}")
     refused = curl(tour, "--connect-timeout", "2", f"http://{WEB4}/hello", code=None)
     check(refused.code != 0, "a new connection was taken while draining")
-    answer = ground.finish(loading, 30)
+    loading.stdin.write(b"go on\n")
+    answer = ground.finish(loading, 60)
     check(answer.code == 0 and answer.text.split()[0] == tour.big_hash, "the download was cut or came wrong")
-    process.wait(10)
+    process.wait(40)
     ground.show(ground.tail("sluiced.log", 3))
     check(ground.end(process) == 0, f"sluiced left with exit code {process.returncode}")
     check(not os.path.exists(tour.node.socket), "the socket is still there")

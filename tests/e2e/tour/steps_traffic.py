@@ -93,7 +93,7 @@ def spread(counts, asked):
 
 def many(tour, *arguments):
     """Who answered how many of several requests."""
-    return tallied(curl(tour, *arguments, shown=shown_tally, seconds=30).text)
+    return tallied(curl(tour, *arguments, shown=shown_tally, seconds=60).text)
 
 
 def l4_tcp(tour):
@@ -121,7 +121,7 @@ def megabytes(tour):
 def download(tour):
     """a big body down through HTTPS, sealed by IPsec-MB"""
     before = tour.node.counters()["tls_sealed_bytes"]
-    answer = tour.ground.bash("client", f"curl -sS {secure_url(tour, '/files/big')} | sha256sum", seconds=60)
+    answer = tour.ground.bash("client", f"curl -sS {secure_url(tour, '/files/big')} | sha256sum", seconds=100)
     check(answer.text.split()[0] == tour.big_hash, f"SHA-256 differs: it should be {tour.big_hash}")
     sealed = tour.node.counters()["tls_sealed_bytes"] - before
     print(f"    {megabytes(tour)} arrived whole; tls_sealed_bytes grew by {sealed}")
@@ -132,7 +132,7 @@ def upload(tour):
     """a big body up through HTTPS, opened by IPsec-MB"""
     before = tour.node.counters()["tls_opened_bytes"]
     curl_line = f"curl -sS -o /dev/null -w '%{{http_code}}' -T {tour.big} {secure_url(tour, '/upload/big')}"
-    answer = tour.ground.bash("client", curl_line, seconds=60)
+    answer = tour.ground.bash("client", curl_line, seconds=100)
     check(answer.text.strip() == "201", f"the answer to PUT is {answer.text.strip()}")
     arrived = file_hash(tour.ground.path("b1", "upload", "big"))
     check(arrived == tour.big_hash, f"SHA-256 differs: {arrived} instead of {tour.big_hash}")

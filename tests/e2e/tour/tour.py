@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import subprocess
 import sys
 import time
 
@@ -11,6 +12,8 @@ from node import Node
 
 ROOT = os.environ.get("SLUICE_ROOT") or os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 BUILD = os.environ.get("SLUICE_BUILD") or os.path.join(ROOT, "build")
+
+FAULTS = (StepFailed, OSError, LookupError, ValueError, subprocess.SubprocessError)  # of a step; others are the test's
 
 
 def file_hash(path):
@@ -56,7 +59,7 @@ class Tour:
             if self.node.process.poll() is not None:
                 raise StepFailed(f"sluiced is gone, with exit code {self.node.process.returncode}")
             step(self, *arguments)
-        except (StepFailed, OSError, KeyError, IndexError, ValueError) as error:
+        except FAULTS as error:
             self.failed.append(name)
             print(f"not ok {name} # {error if isinstance(error, StepFailed) else repr(error)}", flush=True)
             self.explain()
@@ -71,7 +74,7 @@ class Tour:
             dropped = {name: value for name, value in self.node.counters().items() if "drop" in name and value}
             print(f"    dropped: {dropped}; free buffers:",
                   [worker["packet_buffers_free"] for worker in self.node.json("status")["workers"]], flush=True)
-        except (StepFailed, OSError, KeyError, ValueError) as error:
+        except FAULTS as error:
             print(f"    its counters cannot be read: {error}", flush=True)
 
     def stop(self):
