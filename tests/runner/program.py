@@ -50,7 +50,7 @@ def signal_quietly(pid, number):
         pass
 
 
-GRACE = 1.0  # seconds in which a helper process may follow the program that it served (a symboliser at the end of a pipe)
+GRACE = 5.0  # seconds in which a helper process may follow the program that it served (a symboliser at the end of a pipe)
 
 
 def end_session(session):

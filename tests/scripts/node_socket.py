@@ -2,7 +2,7 @@
 """The management socket of the real sluiced, on a port of DPDK's null driver: who is let in; policies that are sent at
 once; and that no client that sends garbage, half of something or nothing, or reads nothing, keeps another's `status`
 from its answer for 100 ms. The Python side is examples/control_plane.py."""
-# timeout: 90
+# timeout: 240
 
 import contextlib
 import os

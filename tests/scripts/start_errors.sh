@@ -3,7 +3,7 @@
 # code of docs/commands.md; a wrong file by every fault; --version and --check; the log level changes live; what is left
 # of rights and sockets after the start; nothing stays behind. Ports are of DPDK's null driver, and one pair of veth in a
 # namespace.
-# timeout: 100
+# timeout: 240
 set -uo pipefail
 sluiced=$SLUICE_BUILD/mgmt/sluiced sluicectl=$SLUICE_BUILD/mgmt/sluicectl
 folder=$(mktemp -d) name=start$$ pids=() failed=0 metrics=127.0.0.1:$((20000 + $$ % 10000))
@@ -69,7 +69,7 @@ answers() { "$sluicectl" --socket "$1" status >/dev/null 2>&1; }
 start() {
   "${@:3}" "$sluiced" --config "$1" 2>"$1.log" &
   pids+=($!)
-  for _ in {1..200}; do answers "$2" && return; sleep 0.1; done
+  for _ in {1..600}; do answers "$2" && return; sleep 0.1; done
   cat "$1.log"
   return 1
 }
@@ -147,7 +147,15 @@ ok "the next one is kept" test "$(small status | grep -c 'NOT KEPT')" = 0
 
 # The log level, told by SIGHUP's line at level info.
 log=$folder/first.toml.log
-hang_up() { kill -HUP "$first" && sleep 0.3 && grep -c "opened anew" "$log"; }
+# hang_up: how often the node has said that it got SIGHUP, when it has taken this one and answers what was asked afterwards.
+hang_up() {
+  kill -HUP "$first"
+  for _ in {1..100}; do
+    if grep -q '^ShdPnd:\s*0*$' "/proc/$first/status"; then break; fi
+    sleep 0.1
+  done
+  control status >/dev/null && sleep 0.3 && grep -c "opened anew" "$log"
+}
 ok "info is logged" test "$(hang_up)" = 1
 control log error >/dev/null
 ok "and not any more at level error" test "$(hang_up)" = 1
