@@ -33,7 +33,7 @@ TEST(Plane, AJobRunsOnItsOwnWorkerAndIsWaitedFor) {
           threads[worker] = std::this_thread::get_id();
           at = now;
         },
-        Nanos{5'000'000'000}));
+        Nanos{20'000'000'000}));
     EXPECT_GE(at, before - Nanos{1'000'000'000});
     EXPECT_LE(at, plane.clock().now());
   }
@@ -51,13 +51,13 @@ TEST(Plane, AWorkerThatDoesNotComeInTimeIsNotWaitedFor) {
           begun = true;
           while (!go) std::this_thread::yield();
         },
-        Nanos{10'000'000'000}));
+        Nanos{30'000'000'000}));
   }};
   while (!begun) std::this_thread::yield();
   EXPECT_FALSE(plane.ask(0, [&](Pipeline&, Nanos) { ran = true; }, Nanos{5'000'000}));
   go = true;
   first.join();
-  EXPECT_TRUE(plane.ask(0, [](Pipeline&, Nanos) {}, Nanos{5'000'000'000}));
+  EXPECT_TRUE(plane.ask(0, [](Pipeline&, Nanos) {}, Nanos{20'000'000'000}));
   EXPECT_FALSE(ran) << "a job that was given up is not run later: what it refers to is gone";
 }
 

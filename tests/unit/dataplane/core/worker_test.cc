@@ -45,7 +45,7 @@ TEST(Worker, RunsTurnsAccountsForTheBusyOnesAndStops) {
     EXPECT_GT((*thread)->tid(), 0);
     while (counters.get(Counter::turns) < 20) std::this_thread::yield();
     published.publish(std::make_unique<const int>(2), qsbr);
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{5};
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{20};
     while (qsbr.reclaim() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
     EXPECT_EQ(qsbr.waiting(), 0u) << "a running worker, asleep or not, holds nothing for long";
     stop = true;

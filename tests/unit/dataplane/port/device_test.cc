@@ -61,7 +61,7 @@ class PacketSocket {
   Frame next() {
     for (;;) {
       pollfd poll_fd{fd_, POLLIN, 0};
-      if (poll(&poll_fd, 1, 2000) != 1) return {};
+      if (poll(&poll_fd, 1, 10'000) != 1) return {};
       Frame frame(4096);
       sockaddr_ll from{};
       socklen_t size = sizeof from;
@@ -135,9 +135,9 @@ struct DeviceTest : testing::Test {
           << "the keeper's bytes changed";
     }
   }
-  // The next test frame that a device receives within two seconds.
+  // The next test frame that a device receives within ten seconds.
   static Frame next(Device& device, std::uint16_t queue = 0) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{2};
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{10};
     while (std::chrono::steady_clock::now() < deadline) {
       std::array<rte_mbuf*, 1> in;
       if (device.receive(queue, in, {}) == 0) {

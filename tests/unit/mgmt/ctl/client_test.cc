@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <functional>
 #include <thread>
@@ -35,7 +36,9 @@ class ClientTest : public testing::Test {
     std::filesystem::remove_all(std::filesystem::path{path}.parent_path());
   }
   // What the client makes of a peer that answers its question so.
-  std::expected<Reply, Failure> ask(const std::function<void(int fd)>& answer) {
+  std::expected<Reply, Failure> ask(const std::function<void(int fd)>& answer,
+                                    milliseconds patience = milliseconds{20'000}) {
+    returned = false;
     std::thread peer{[&] {
       const int fd = accept(listener, nullptr, nullptr);
       char question[4096];
@@ -43,9 +46,11 @@ class ClientTest : public testing::Test {
       answer(fd);
       close(fd);
     }};
-    auto client = Client::connect(path, milliseconds{300});
+    auto client = Client::connect(path, patience);
     EXPECT_TRUE(client);
     auto reply = client->ask([](auto& out) { return std::pair{fb::Command::Status, fb::CreateStatus(out).Union()}; });
+    returned = true;
+    returned.notify_all();
     peer.join();
     return reply;
   }
@@ -60,6 +65,7 @@ class ClientTest : public testing::Test {
 
   std::string path;
   int listener = -1;
+  std::atomic<bool> returned{false};  // the client has its reply or gave up
 };
 
 TEST_F(ClientTest, ReadsAReplyHoweverItIsCut) {
@@ -74,7 +80,7 @@ TEST_F(ClientTest, ReadsAReplyHoweverItIsCut) {
 }
 
 TEST_F(ClientTest, APeerThatDoesNotAnswerIsGivenUp) {
-  const auto silent = ask([](int) { std::this_thread::sleep_for(milliseconds{500}); });
+  const auto silent = ask([&](int) { returned.wait(false); }, milliseconds{100});
   ASSERT_FALSE(silent);
   EXPECT_EQ(silent.error().code, Exit::no_answer);
   EXPECT_THAT(silent.error().text, HasSubstr("no answer within"));
