@@ -146,7 +146,7 @@ def bench(build, _):
                               for gap in document.get("missing", []) if gap.get("built", True)]
 
         tasks.append(Task("bench", f"bench {scenario}", [binary, scenario, "--smoke", "--json", "{scratch}/result.json"],
-                          120, read, alone=True))
+                          240, read, alone=True))
     return tasks
 
 
