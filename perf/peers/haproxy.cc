@@ -77,7 +77,7 @@ std::expected<std::unique_ptr<Haproxy>, std::string> Haproxy::start() {
   peer->haproxy_ =
       std::make_unique<Process>(std::vector<std::string>{haproxy, "-db", "-f", peer->scratch_ / "haproxy.cfg"},
                                 peer->scratch_ / "haproxy.log", last);
-  for (int i = 0; i < 300 && !(listens(backend) && listens(peer->port_)); ++i) usleep(10'000);
+  for (int i = 0; i < 3000 && !(listens(backend) && listens(peer->port_)); ++i) usleep(10'000);
   if (!listens(backend)) return std::unexpected{"nginx does not start: " + read_text(peer->scratch_ / "nginx.log")};
   if (!listens(peer->port_))
     return std::unexpected{"haproxy does not start: " + read_text(peer->scratch_ / "haproxy.log")};
@@ -85,8 +85,11 @@ std::expected<std::unique_ptr<Haproxy>, std::string> Haproxy::start() {
 }
 
 std::expected<Haproxy::Rate, std::string> Haproxy::drive(bool close, unsigned seconds) {
-  std::vector<std::string> command{
-      wrk_, "-t1", "-c100", fmt::format("-d{}s", seconds), "-s", scratch_ / "answers.lua", "-H", "Host: bench.example"};
+  std::vector<std::string> command{wrk_,    "-t1",
+                                   "-c100", "--timeout",
+                                   "20s",   fmt::format("-d{}s", seconds),
+                                   "-s",    scratch_ / "answers.lua",
+                                   "-H",    "Host: bench.example"};
   if (close) command.insert(command.end(), {"-H", "Connection: close"});
   command.push_back(fmt::format("http://127.0.0.1:{}/", port_));
   const double before = haproxy_->cpu_seconds();
