@@ -156,6 +156,7 @@ bool send_mtu_probe(Sender& s) {
   if (!s.path.gather) link = std::min<std::uint32_t>(link, buffer_data_size);
   const std::uint16_t size = mtu_probe_size(t, s.core, link, s.now);
   if (size == 0) return true;
+  if (t.transit->board.empty()) begin_flight(s);
   const std::uint32_t mss = std::exchange(s.mss, size);
   const bool sent = send_new(s, size, false);
   s.mss = mss;
