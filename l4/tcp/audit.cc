@@ -49,6 +49,7 @@ const char* audit_sequences(const Tcb& t) {
   if (t.snd_nxt < t.snd_una) return "SND.NXT is before SND.UNA";
   if (t.rcv_edge < t.rcv_nxt && !t.fin_received) return "the receive window ends before RCV.NXT";
   if (t.received.size() > t.unconsumed_bytes) return "more bytes are received than charged";
+  if (t.queue_end != t.queue.end()) return "the end of the send queue is not where it is said to be";
   if (t.state < State::established) return nullptr;
   if (t.queue.end() < t.snd_una && !t.fin_queued) return "bytes beyond the send queue are acknowledged";
   if (t.snd_nxt > t.queue.end() + (t.fin_queued ? 1 : 0)) return "bytes beyond the send queue are sent";
@@ -71,6 +72,7 @@ const char* Stack::audit() const {
     out_of_order += t.transit->reassembly.buffers();
     for (const char* found : {audit_board(t, m.core.records, records), audit_reassembly(t, m.core.holes, holes)})
       check(!found, found);
+    check(t.ack_place == DelayedAcks::none || m.core.acks.holds(t.ack_place, t), "an ACK that is owed has no place");
     if (t.state == State::closed) {
       check(!t.in_table, "a closed connection can be found");
       check(t.transit->board.empty() && t.transit->reassembly.empty() && t.queue.size() == 0,

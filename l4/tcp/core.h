@@ -5,6 +5,7 @@
 
 #include "dataplane/packet/chain.h"
 #include "l4/tcp/config.h"
+#include "l4/tcp/delayed_acks.h"
 #include "l4/tcp/path_mtus.h"
 #include "l4/tcp/transit.h"
 
@@ -32,6 +33,9 @@ class RateLimit {
   Nanos next_{std::numeric_limits<std::int64_t>::min() / 2};
 };
 
+// More than wait at once: 1.6 million a second for the 40 ms of each.
+inline constexpr std::uint32_t delayed_acks_max = 1 << 16;
+
 struct Core {
   Core(const Config& c, Buffers& b, Counters& n)
       : config(c),
@@ -40,6 +44,7 @@ struct Core {
         records(c.transmit_records),
         holes(c.out_of_order_buffers_max),
         transits(c.transits),
+        acks(std::min(c.connections, delayed_acks_max)),
         settings(std::make_unique<Settings[]>(c.settings)),
         path_mtus(c.secret, c.path_mtus),
         challenges(c.challenge_acks_per_second),
@@ -53,7 +58,8 @@ struct Core {
   Records records;
   Holes holes;
   Transits transits;
-  Transit resting;                             // of all connections at rest: as a new one, never written
+  Transit resting;  // of all connections at rest: as a new one, never written
+  DelayedAcks acks;
   const std::unique_ptr<Settings[]> settings;  // Config::settings sets
   PathMtus path_mtus;
   RateLimit challenges, resets;

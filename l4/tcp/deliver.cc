@@ -51,23 +51,19 @@ void deliver_in_order(Tcb& t, Chain data, Core& core, Nanos now) {
   core.held += grown;
   t.unconsumed_bytes += size;
   t.rcv_nxt += size;
-  t.bytes_received += size;
+  t.received_low += size;
   t.events |= event_readable;
-  t.unacked_bytes += size;
   const auto ms = std::max(static_cast<std::uint32_t>(now.millis()), 1u);
   // The first data, or the first after a pause: the sender may be in slow start, every ACK helps it (RFC 5681 4.2 lets
   // us, Linux does).
   if (const std::uint32_t pause = ms - t.last_received_ms;
-      core.config.quick_acks &&
+      core.config.quick_acks && !t.quick_acks_off &&
       (t.last_received_ms == 0 || pause > static_cast<std::uint32_t>(t.rto(core.config).millis())))
     add_quick_acks(t, core.config.quick_acks);
   t.last_received_ms = ms;
   const Nanos delay = core.settings[t.settings].delayed_ack;
-  if (t.unacked_bytes > t.rcv_mss || delay == Nanos{} || (t.quick_acks && !t.quick_acks_off)) {
-    t.acknowledge_now();
-  } else if (t.ack_at == Nanos::never()) {
-    t.ack_at = now + delay;
-  }
+  if (t.unacknowledged() > t.rcv_mss || delay == Nanos{} || (t.quick_acks && !t.quick_acks_off)) t.acknowledge_now();
+  else acknowledge_later(t, core, now + delay);
 }
 
 void report_twice(Tcb& t, Range twice) {  // RFC 2883 4.1.2
@@ -88,7 +84,7 @@ void take_waiting(Tcb& t, Seq begin, Core& core) {
   t.unconsumed_buffers += moved;
   t.unconsumed_bytes += taken;
   t.rcv_nxt += taken;
-  t.bytes_received += taken;
+  t.received_low += taken;
   t.acknowledge_now();
 }
 
@@ -111,6 +107,12 @@ void keep_out_of_order(Tcb& t, Seq begin, Chain data, Core& core) {
 }
 
 }  // namespace
+
+void acknowledge_later(Tcb& t, Core& core, Nanos at) {
+  if (t.ack_place != DelayedAcks::none) return;
+  t.ack_place = core.acks.add(t, at);
+  if (t.ack_place == DelayedAcks::none) t.acknowledge_now();
+}
 
 void quicken_acks(Tcb& t, unsigned most) {
   add_quick_acks(t, most);
@@ -149,7 +151,7 @@ std::uint32_t window_to_offer(const Tcb& t, const Core& core) {
 // window still doubles is not held back (Linux: tcp_rcv_space_adjust). It never shrinks; the charge bounds it.
 void tune_window(Tcb& t, const Core& core, Nanos now) {
   if (now - t.taken_at < (t.rtt.known() ? t.rtt.smoothed() : Nanos{100_ms})) return;
-  const auto taken = static_cast<std::uint32_t>(t.bytes_received) - t.unconsumed_bytes;
+  const auto taken = t.received_low - t.unconsumed_bytes;
   const std::uint32_t in_round = std::min(taken - t.taken_mark, core.settings[t.settings].receive_limit);
   t.rcv_window = std::clamp(2 * in_round + 16 * t.rcv_mss, t.rcv_window,
                             std::max(core.settings[t.settings].receive_limit, t.rcv_window));

@@ -26,6 +26,8 @@ void deliver(Tcb& t, const Segment& s, Packet packet, std::uint32_t skip, std::u
 // The next `most` ACKs go at once, as the peer needs them (Linux tcp_enter_quickack_mode): fewer where the window holds
 // fewer.
 void quicken_acks(Tcb& t, unsigned most);
+// An ACK is owed by then at the latest, unless one is already.
+void acknowledge_later(Tcb& t, Core& core, Nanos at);
 // The window in a SYN, which is never scaled.
 inline std::uint16_t syn_window(const Settings& own) {
   return static_cast<std::uint16_t>(std::min(own.receive_limit / 2, first_receive_window));

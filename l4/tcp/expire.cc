@@ -99,12 +99,8 @@ Verdict idle_fired(Tcb& t, Core& core, Nanos now) {
 }  // namespace
 
 Verdict expire(Tcb& t, Core& core, Nanos now) {
-  if (t.ack_at <= now) {
-    t.ack_at = Nanos::never();
-    t.acknowledge_now();
-  }
   if (t.paced && t.pace_at <= now) t.paced = false;
-  if (t.timer_at <= now) {
+  if (t.timer != Timer::none && t.timer_at <= now) {
     const Verdict verdict = timer_fired(t, core, now);
     if (verdict != Verdict::kept) return verdict;
   }
@@ -168,7 +164,8 @@ void close(Tcb& t, std::uint16_t event, Core& core) {
     rest(t, core);
   }
   t.timer = Timer::none;
-  t.timer_at = t.ack_at = t.idle_at = Nanos::never();
+  t.timer_at = t.idle_at = Nanos::never();
+  if (t.ack_place != DelayedAcks::none) core.acks.remove(std::exchange(t.ack_place, DelayedAcks::none));
   t.acks_due = 0;
   t.handshake_due = t.probe_due = t.tail_probe_due = false;
   t.resend = Resend::none;

@@ -86,7 +86,7 @@ std::size_t Stack::export_image(ConnId id, MutableBytes to, Nanos now) const {
   out.u32(t->ts_now(now));
   out.u32(t->listener);
   out.u64(t->bytes_acknowledged);
-  out.u64(t->bytes_received);
+  out.u64(t->bytes_received());
   out.u32(static_cast<std::uint32_t>(t->rtt.smoothed().micros()));
   out.u32(t->rcv_window);
   out.u32(t->retransmits);
@@ -146,7 +146,7 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
   const std::uint32_t ts_age = in.u32(), ts_clock = in.u32();
   s.listener = in.u32();
   s.bytes_acknowledged = in.u64();
-  s.bytes_received = in.u64();
+  s.received_before = in.u64();
   const std::uint32_t srtt_us = in.u32();
   s.rcv_window = in.u32();
   s.retransmits = in.u32();
@@ -209,10 +209,11 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
   t->rcv_scale = s.rcv_scale;
   t->listener = s.listener;
   t->bytes_acknowledged = s.bytes_acknowledged;
-  t->bytes_received = s.bytes_received;
+  t->received_before = s.received_before;
+  t->received_low = static_cast<std::uint32_t>(s.received_before);
   t->rcv_window =
       std::clamp(s.rcv_window, first_receive_window, std::max(m.core.config.receive_limit, first_receive_window));
-  t->taken_mark = static_cast<std::uint32_t>(s.bytes_received);
+  t->taken_mark = t->received_low;
   t->taken_at = now;
   t->retransmits = s.retransmits;
   t->timeouts = s.timeouts;
@@ -230,12 +231,12 @@ std::expected<ConnId, ImportError> Stack::import_image(ByteView image, std::uint
   sync_mss(*t, m.core, now);
   t->progress_at = now;
   t->last_sent_ms = static_cast<std::uint32_t>(now.millis());
-  t->queue.start(queue_begin);
+  t->start_queue(queue_begin);
   m.core.held += queued.segments() + received.segments();
   t->unconsumed_bytes = received.size();
   t->unconsumed_buffers = received.segments();
   t->received = std::move(received);
-  t->queue.append(std::move(queued));
+  t->append(std::move(queued));
   t->events |= event_writable;  // whoever was promised this event is promised it still
   if (t->received.size()) t->events |= event_readable;
   if (t->fin_received) t->events |= event_finished;

@@ -37,7 +37,7 @@ void become_established(Tcb& t, const Segment& s, Core& core, Nanos now) {
   t.state = State::established;
   t.handshake_due = false;
   t.snd_una = s.ack;
-  t.queue.start(t.snd_una);
+  t.start_queue(t.snd_una);
   t.snd_wnd = std::uint32_t{s.window} << (s.has(flag_syn) ? 0 : t.snd_scale);
   t.snd_wnd_max = t.snd_wnd;
   t.snd_wl1 = s.seq;
@@ -149,9 +149,9 @@ Verdict fin_arrived(Tcb& t, Core& core, Nanos now) {
   t.events |= event_finished;
   // Behind data that was answered its ACK may ride on ours, or on our FIN; as Linux. Otherwise at once.
   const Nanos delay = core.settings[t.settings].delayed_ack;
-  if (t.state == State::established && t.last_received_ms && t.window() && t.unacked_bytes < t.rcv_mss &&
+  if (t.state == State::established && t.last_received_ms && t.window() && t.unacknowledged() <= t.rcv_mss &&
       delay > Nanos{}) {
-    if (t.ack_at == Nanos::never()) t.ack_at = now + delay;
+    acknowledge_later(t, core, now + delay);
   } else {
     t.acknowledge_now();
   }

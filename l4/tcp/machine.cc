@@ -120,8 +120,9 @@ void Stack::Machine::input(std::span<Packet> burst, Nanos now, std::uint16_t net
         for (std::size_t k = from; k < asked; ++k) {
           const std::uint32_t index = runs[k].index;
           if (index == no_slot) continue;
-          connections.prefetch(index, 0, burst[runs[k].begin].meta().payload_size ? Tcb::data_lines : Tcb::busy_lines);
-          wheel.prefetch(index);
+          const bool data = burst[runs[k].begin].meta().payload_size;
+          connections.prefetch(index, 0, data ? Tcb::data_lines : Tcb::busy_lines);
+          if (!data) wheel.prefetch(index);
         }
       }
       const Run& run = runs[i];
@@ -240,7 +241,8 @@ std::span<const Event> Stack::Machine::take_events() {
       free_if_done(t);
       continue;
     }
-    batch[count++] = {connections.handle(&t), t.user, t.listener, t.events};
+    const ListenerId listener = t.events & event_accepted ? t.listener : no_listener;  // else it stays far away
+    batch[count++] = {connections.handle(&t), t.user, listener, t.events};
     t.events = 0;
   }
   return {batch.data(), count};
@@ -275,13 +277,18 @@ Nanos Stack::Machine::expire(Nanos now) {
     t.armed_at = Nanos::never();
     act(t, tcp::expire(t, core, now), nullptr, now);
   });
+  core.acks.advance(now, timers_per_turn, [&](Tcb& t) {
+    t.ack_place = DelayedAcks::none;
+    t.acknowledge_now();
+    settle(t);
+  });
   for (unsigned n = 0; n < time_waits_per_turn && time_waits.oldest() != no_slot; ++n) {
     if (!time_waits.expired(time_waits.oldest(), now)) break;
     drop_time_wait(time_waits.oldest());
   }
   core.path_mtus.expire(now);
   relieve(now);
-  return wheel.next();
+  return std::min(wheel.next(), core.acks.next());
 }
 
 void Stack::Machine::release(Tcb& t, Nanos now) {
@@ -375,7 +382,7 @@ void Stack::Machine::describe(const Tcb& t, Info& out, Nanos now) const {
   out.age = Nanos{1'000'000} * static_cast<std::int64_t>(static_cast<std::uint32_t>(now.millis()) - t.created_ms);
   out.bytes_acknowledged = t.bytes_acknowledged;
   out.bytes_sent = t.bytes_acknowledged + (t.queue.size() - t.unsent());
-  out.bytes_received = t.bytes_received;
+  out.bytes_received = t.bytes_received();
   describe_recovery(t, core.config, out);
   out.retransmits = t.retransmits;
   out.timeouts = t.timeouts;

@@ -230,7 +230,7 @@ void Stack::Machine::accept(const Handshake& entry, std::uint64_t key_hash, std:
   t->listener = entry.listener;
   t->snd_una = entry.iss;
   t->snd_nxt = entry.iss + 1;
-  t->queue.start(t->snd_nxt);
+  t->start_queue(t->snd_nxt);
   t->rcv_nxt = entry.irs + 1;
   t->settings = entry.settings;
   t->rcv_edge = t->rcv_nxt + syn_window(core.settings[entry.settings]);

@@ -135,7 +135,7 @@ std::expected<ConnId, ConnectError> Stack::Machine::connect(const ConnectSpec& s
   t->transparent = spec.transparent;
   t->snd_una = iss;
   t->snd_nxt = iss + 1;
-  t->queue.start(t->snd_nxt);
+  t->start_queue(t->snd_nxt);
   t->ts_offset = origin.timestamps;
   t->settings = spec.settings;
   t->rcv_scale = core.config.window_scaling ? receive_scale(spec.settings) : 0;

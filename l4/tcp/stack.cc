@@ -76,7 +76,7 @@ void Stack::send(ConnId id, Chain bytes) {
   if (!t || t->state == State::closed || t->fin_queued || bytes.empty()) return;
   machine_->connections.prefetch(id.index, Tcb::data_lines, Tcb::busy_lines);  // for output()
   machine_->core.held += bytes.segments();
-  t->queue.append(std::move(bytes));
+  t->append(std::move(bytes));
   machine_->settle_output(*t);
 }
 

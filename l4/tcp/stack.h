@@ -42,7 +42,7 @@ enum EventBits : std::uint16_t {
 struct Event {
   ConnId id;
   std::uint64_t user;
-  ListenerId listener;  // of a passive open, else no_listener
+  ListenerId listener;  // with event_accepted whose, else no_listener
   std::uint16_t bits;
 };
 inline constexpr ListenerId no_listener = ~ListenerId{0};

@@ -29,7 +29,7 @@ enum class Resend : std::uint8_t { none, lost, fresh };
 
 inline constexpr std::uint32_t first_receive_window = 65535;  // bytes, before anything is known of the path
 
-// In the order of who touches what, a line a paragraph: a segment that brings data reads and writes the first four; an
+// In the order of who touches what, a line a paragraph: a segment that brings data reads and writes the first three; an
 // ACK, and what is sent, all but the last. They are asked for before they are looked at (machine.cc).
 struct Tcb {
   // Line 0, any segment: how it is found, what state it is in.
@@ -86,34 +86,34 @@ struct Tcb {
   Seq last_ack_sent;
   std::uint32_t ts_recent = 0, ts_recent_at = 0;  // at: seconds of our clock
   std::uint32_t ts_offset = 0;
-  Moment heard_at;                   // when the last acceptable segment came
-  Deadline idle_at;                  // handshake, keepalive, FIN-WAIT-2
-  Deadline armed_at;                 // what the wheel has
-  std::uint16_t rcv_mss = 536;       // largest segment that the peer sent
-  std::uint16_t segment_size = 536;  // payload of a full segment, as of the last output
+  Moment heard_at;              // when the last acceptable segment came
+  Deadline idle_at;             // handshake, keepalive, FIN-WAIT-2
+  Deadline armed_at;            // what the wheel has
+  std::uint16_t rcv_mss = 536;  // largest segment that the peer sent
+  Timer timer = Timer::none;
+  Resend resend = Resend::none;
 
-  // Line 2, data that comes.
+  // Line 2, data that comes, who is told of it, and whether there is something to send.
   Chain received;                      // in order, not taken by l7
   std::uint32_t unconsumed_bytes = 0;  // in order, given to l7 or not, that l7 is not done with
   std::uint32_t unconsumed_buffers = 0;
-  std::uint64_t bytes_received = 0;
-  std::uint32_t unacked_bytes = 0;     // received since the last ACK that we sent
-  std::uint32_t last_received_ms = 0;  // when data came last
-  Deadline ack_at;                     // delayed ACK
-  Deadline timer_at;                   // see `timer`
-  std::uint32_t event_next = no_slot;
-  Timer timer = Timer::none;
-  Resend resend = Resend::none;
-  std::uint8_t back_off = 0;
-  std::uint8_t unanswered = 0;  // retransmission timeouts since SND.UNA moved
-
-  // Line 3, whether there is something to send, and who is told of what came.
-  SendQueue queue;
   std::uint64_t user = 0;
-  ListenerId listener = ~ListenerId{0};
-  Moment progress_at;  // when the peer last acknowledged something, or we had nothing to acknowledge
+  std::uint32_t pool_generation = 0;            // the pool's
+  std::uint32_t received_low = 0;               // bytes received, modulo 2^32
+  std::uint32_t last_received_ms = 0;           // when data came last
+  std::uint32_t ack_place = DelayedAcks::none;  // of the ACK that is owed
+  std::uint32_t event_next = no_slot;
+  Seq queue_end;  // queue.end()
+
+  // Line 3, what is to be sent, and what becomes of it.
+  SendQueue queue;
+  std::uint64_t received_before = 0;  // bytes received, as of the last ACK that we sent
+  Moment progress_at;                 // when the peer last acknowledged something, or something was sent after silence
   std::uint32_t output_next = no_slot;
-  std::uint32_t pool_generation = 0;  // the pool's
+  Deadline timer_at;  // of `timer`
+  std::uint8_t back_off = 0;
+  std::uint8_t unanswered = 0;       // retransmission timeouts since SND.UNA moved
+  std::uint16_t segment_size = 536;  // payload of a full segment, as of the last output
 
   // Line 4: how fast it goes.
   Rtt rtt;
@@ -150,22 +150,36 @@ struct Tcb {
   Deadline search_at;                             // path_mtu.cc
   std::uint8_t rack_steps = 1, rack_persist = 0;  // of Rack, while there is no transit
   Unreachable unreachable = Unreachable::no;      // what ICMP said last
+  ListenerId listener = ~ListenerId{0};
 
-  static constexpr unsigned data_lines = 4, busy_lines = 7;
+  static constexpr unsigned data_lines = 3, busy_lines = 7;
   bool synchronized() const { return state >= State::established && state != State::time_wait; }
   bool can_send() const { return state == State::established || state == State::close_wait; }
   std::uint32_t window() const { return rcv_edge > rcv_nxt ? static_cast<std::uint32_t>(rcv_edge - rcv_nxt) : 0; }
   std::uint32_t flight() const { return static_cast<std::uint32_t>(snd_nxt - snd_una); }
   // Bytes queued and never sent.
-  std::uint32_t unsent() const { return queue.end() > snd_nxt ? static_cast<std::uint32_t>(queue.end() - snd_nxt) : 0; }
-  bool fin_sent() const { return fin_queued && snd_nxt > queue.end(); }
+  std::uint32_t unsent() const { return queue_end > snd_nxt ? static_cast<std::uint32_t>(queue_end - snd_nxt) : 0; }
+  bool fin_sent() const { return fin_queued && snd_nxt > queue_end; }
+  void start_queue(Seq first) {
+    queue.start(first);
+    queue_end = queue.end();
+  }
+  void append(Chain bytes) {
+    queue.append(std::move(bytes));
+    queue_end = queue.end();
+  }
+  // What came in order since the last ACK that we sent, a FIN among it.
+  std::uint32_t unacknowledged() const { return static_cast<std::uint32_t>(rcv_nxt - last_ack_sent); }
+  std::uint64_t bytes_received() const {
+    return received_before + (received_low - static_cast<std::uint32_t>(received_before));
+  }
   std::uint32_t ts_now(Nanos now) const { return static_cast<std::uint32_t>(now.millis()) + ts_offset; }
   Nanos rto(const Config& c) const {
     const Nanos base = rtt.rto(c.rto_initial, c.rto_max);
     return std::min(base * (std::int64_t{1} << std::min<int>(back_off, 16)), c.rto_max);
   }
   Deadline deadline() const {
-    const Deadline at = Deadline::first(timer_at, Deadline::first(ack_at, idle_at));
+    const Deadline at = timer == Timer::none ? idle_at : Deadline::first(timer_at, idle_at);
     return paced ? Deadline::first(at, pace_at) : at;
   }
   // How many segments so many bytes make.

@@ -60,11 +60,11 @@ Header header_of(Sender& s, Seq seq, std::uint8_t flags) {
 
 void acknowledged(Sender& s) {
   Tcb& t = s.t;
+  if (t.unacknowledged() && t.quick_acks) --t.quick_acks;
   t.last_ack_sent = t.rcv_nxt;
-  if (t.unacked_bytes && t.quick_acks) --t.quick_acks;
-  t.unacked_bytes = 0;
+  t.received_before = t.bytes_received();
   t.acks_due = 0;
-  t.ack_at = Nanos::never();
+  if (t.ack_place != DelayedAcks::none) s.core.acks.remove(std::exchange(t.ack_place, DelayedAcks::none));
   if (!s.dsack) return;
   s.dsack = t.dsack_due = false;
   for (unsigned i = 1; i < s.sack_count; ++i) s.sacks[i - 1] = s.sacks[i];
