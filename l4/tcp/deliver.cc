@@ -120,7 +120,14 @@ void quicken_acks(Tcb& t, unsigned most) {
 }
 
 void deliver(Tcb& t, const Segment& s, Packet packet, std::uint32_t skip, std::uint32_t size, Core& core, Nanos now) {
-  const bool admitted = core.admits(own_buffers(t));
+  bool admitted = core.admits(own_buffers(t));
+  // Whoever holds what came too early may hold nothing else now: it goes for what is next in line, or the hole would
+  // stay (RFC 2018 8: the peer still has it; as Linux tcp_prune_ofo_queue).
+  if (!admitted && s.seq + skip == t.rcv_nxt && !t.transit->reassembly.empty()) {
+    core.counters.add(Counter::drop_tcp_out_of_order, t.transit->reassembly.buffers());
+    drop_out_of_order(t, core);
+    admitted = core.admits(own_buffers(t));
+  }
   if (!admitted || charge(t) >= 2 * core.settings[t.settings].receive_limit) {
     core.counters.add(admitted ? Counter::drop_tcp_charge : Counter::drop_tcp_held);
     t.acknowledge_now();

@@ -196,5 +196,29 @@ TEST_F(ScarceTest, WithRoomNobodyIsCut) {
   EXPECT_TRUE(stack->open(holder));
 }
 
+// Buffers are short, and what came too early holds one: what is next in line is worth more.
+TEST_F(PressureTest, WhatIsNextInLineTakesThePlaceOfWhatCameTooEarly) {
+  Config c;
+  c.held_buffers_max = 96;
+  start(c);
+  open();
+  give(86 * buffer_data_size);
+  while (next()) {}
+  ASSERT_GE(stack->held_buffers(), 84u) << "tight";
+  ASSERT_LT(stack->held_buffers(), 90u) << "nobody is cut";
+  send({.flags = ACK, .seq = 201, .ack = iss + 1, .payload = std::string(100, 'b')});
+  EXPECT_EQ(info().out_of_order, 100u);
+  send({.flags = ACK, .seq = 101, .ack = iss + 1, .payload = std::string(100, 'a')});
+  EXPECT_EQ(info().receive_queue, 100u);
+  EXPECT_EQ(info().out_of_order, 0u);
+  EXPECT_EQ(stack->audit(), nullptr);
+  Chain in;
+  stack->receive(id, in);
+  in.clear();
+  stack->consumed(id, 100, now);
+  send({.flags = ACK, .seq = 201, .ack = iss + 1, .payload = std::string(100, 'b')});
+  EXPECT_EQ(info().bytes_received, 200u);
+}
+
 }  // namespace
 }  // namespace sluice::tcp
