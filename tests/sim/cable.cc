@@ -77,7 +77,7 @@ Cable::~Cable() {
 }
 
 bool Cable::passes(const rte_mbuf* frame, Nanos now, bool to_node) {
-  if (is_tail(frame) && rng_.chance_ppm(spec_.tail_loss_ppm)) {
+  if (now < spec_.well_from && is_tail(frame) && rng_.chance_ppm(spec_.tail_loss_ppm)) {
     ++tails_lost;
     return false;
   }
@@ -229,7 +229,7 @@ std::uint16_t Cable::receive(std::uint16_t queue, std::span<rte_mbuf*> out, Nano
   }
   std::uint16_t kept = 0;
   for (std::uint16_t i = 0; i < n; ++i) {
-    if (is_bare_ack(out[i]) && rng_.chance_ppm(spec_.ack_loss_ppm)) {
+    if (now < spec_.well_from && is_bare_ack(out[i]) && rng_.chance_ppm(spec_.ack_loss_ppm)) {
       free_buffers(out[i]);
       ++lost;
     } else if (!passes(out[i], now, true)) {

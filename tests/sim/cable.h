@@ -16,9 +16,10 @@ namespace sluice::sim {
 
 struct CableSpec {
   Nanos down_from = Nanos::never(), down_until = Nanos::never();  // nothing passes, either way
-  std::uint32_t ack_loss_ppm = 0;   // of segments that are nothing but an ACK, towards the node
-  std::uint32_t tail_loss_ppm = 0;  // of segments that end a flight (PSH or FIN), either way
-  std::uint32_t shrink_ppm = 0;     // of segments towards the node: the window in them is a part of what it was
+  std::uint32_t ack_loss_ppm = 0;    // of segments that are nothing but an ACK, towards the node
+  std::uint32_t tail_loss_ppm = 0;   // of segments that end a flight (PSH or FIN), either way
+  Nanos well_from = Nanos::never();  // no more of these two: a peer asks three or four times before it gives up
+  std::uint32_t shrink_ppm = 0;      // of segments towards the node: the window in them is a part of what it was
   Nanos shrink_until = Nanos::never();
   std::uint16_t mtu = 0;  // of IP packets, from mtu_from to mtu_until; 0: no bound
   bool mtu_told = false;  // by ICMP; else frames that are too long just vanish

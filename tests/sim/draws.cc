@@ -37,6 +37,7 @@ CableSpec make_cable(std::uint64_t seed, Rng& rng, const Shrink& shrink) {
   if (seed % 3 == 1 && shrink.has(Trouble::ack_loss)) c.ack_loss_ppm = 150'000;
   if (rng.below(2) && shrink.has(Trouble::forge)) c.forge_ppm = 5'000;
   if (rng.below(3) == 0 && shrink.has(Trouble::tail_loss)) c.tail_loss_ppm = 60'000;
+  c.well_from = start + 60_s;
   if (seed % 5 == 4 && shrink.has(Trouble::renege)) c.renege_ppm = 300'000;
   if (seed % 6 == 2 && shrink.has(Trouble::lies)) c.blind_ppm = 500'000, c.silly_ppm = 3'000;
   if (rng.below(4) == 0 && shrink.has(Trouble::shrink)) c.shrink_ppm = 100'000, c.shrink_until = start + 5_s;
