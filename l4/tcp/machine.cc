@@ -351,8 +351,9 @@ void Stack::Machine::describe(const Tcb& t, Info& out, Nanos now) const {
   out.state = t.state;
   out.limited_by = t.unsent() == 0                                       ? Limit::application
                    : t.transit->board.in_flight() >= t.congestion.cwnd() ? Limit::congestion
-                   : t.snd_wnd <= t.flight()                             ? Limit::peer_window
-                                                                         : Limit::nothing;
+                   // The whole of a segment does not fit (RFC 9293 3.8.6.2.1).
+                   : t.snd_wnd < t.flight() + std::min<std::uint32_t>(t.unsent(), t.segment_size) ? Limit::peer_window
+                                                                                                  : Limit::nothing;
   out.passive = t.passive;
   out.timestamps = t.timestamps;
   out.sack = t.sack;

@@ -92,12 +92,13 @@ std::string detail_text(const fb::ConnectionStatus& c, const fb::ConnectionDetai
       ms(c.smoothed_rtt_us()), ms(d.rtt_variance_us()), ms(d.rtt_min_us()));
   add("mss:{} rcvmss:{}", d.mss(), d.receive_mss());
   add_if(d.path_mtu(), "pmtu");
-  add("cwnd:{}", c.congestion_window());
-  add_if(d.ssthresh(), "ssthresh");
+  add("cwnd:{}", d.cwnd_segments());
+  add_if(d.ssthresh_segments(), "ssthresh");
   add("bytes_sent:{} bytes_acked:{} bytes_received:{}", c.bytes_out(), d.bytes_acknowledged(), c.bytes_in());
+  add_if(d.unacknowledged_segments(), "unacked");
   add("in_flight:{} retrans:{} timeouts:{}", d.in_flight(), c.retransmissions(), d.timeouts());
-  add_if(d.lost(), "lost");
-  add_if(d.sacked(), "sacked");
+  add_if(d.lost_segments(), "lost");
+  add_if(d.sacked_segments(), "sacked");
   if (d.recovering()) add("recovering");
   if (d.reordering()) add("reordering");
   add("reo_wnd:{:.3f} delivery_rate:{}", ms(d.reordering_window_us()), rate_text(d.delivery_rate()));

@@ -318,5 +318,21 @@ TEST_F(ScriptTest, AFullSynCacheDropsTheOldest) {
   EXPECT_EQ(stack->handshake_count(), 0u);
 }
 
+// Linux's busy, rwnd_limited and the rest, as they are at this moment.
+TEST_F(ScriptTest, TellsWhatHoldsItBack) {
+  establish({2, 4, 0x05, 0xb4}, 65535);
+  EXPECT_EQ(info().limited_by, Limit::application);
+  give(60'000);
+  while (next()) {}
+  EXPECT_EQ(info().limited_by, Limit::congestion) << "ten segments are out";
+  const std::uint32_t out = info().in_flight;
+  send({.flags = ACK, .seq = 101, .ack = iss + 1 + out, .window = 1000});
+  EXPECT_SILENCE();  // less than a segment fits
+  EXPECT_EQ(info().limited_by, Limit::peer_window);
+  send({.flags = ACK, .seq = 101, .ack = iss + 1 + out, .window = 0});
+  EXPECT_SILENCE();
+  EXPECT_EQ(info().limited_by, Limit::peer_window);
+}
+
 }  // namespace
 }  // namespace sluice::tcp

@@ -109,7 +109,8 @@ TEST(Print, ConnectionsInDetailSpeakAsSsDoes) {
   flatbuffers::FlatBufferBuilder out;
   const auto limited_by = out.CreateString("congestion");
   fb::ConnectionDetailBuilder d{out};
-  d.add_mss(1448), d.add_receive_mss(1400), d.add_path_mtu(1500), d.add_ssthresh(20'000), d.add_lost(1448);
+  d.add_mss(1448), d.add_receive_mss(1400), d.add_path_mtu(1500), d.add_ssthresh_segments(7), d.add_lost_segments(1);
+  d.add_cwnd_segments(10), d.add_unacknowledged_segments(4);
   d.add_send_scale(7), d.add_receive_scale(3), d.add_timestamps(true), d.add_sack(true), d.add_reordering(true);
   d.add_rto_us(204'000), d.add_rtt_variance_us(750), d.add_delivery_rate(1'250'000), d.add_limited_by(limited_by);
   const auto detail = d.Finish();
@@ -119,7 +120,7 @@ TEST(Print, ConnectionsInDetailSpeakAsSsDoes) {
   out.Finish(fb::CreateConnectionsReport(out, out.CreateVector(&connection, 1), 7, true));
   const std::string text = print(*flatbuffers::GetRoot<fb::ConnectionsReport>(out.GetBufferPointer()));
   for (const char* word : {"192.0.2.1:80 <> 192.0.2.9:4000", " ts sack ", "wscale:7,3", "rto:204 ", "rtt:1.500/0.750",
-                           "mss:1448 rcvmss:1400 pmtu:1500", "cwnd:14480 ssthresh:20000", "retrans:3", "lost:1448",
+                           "mss:1448 rcvmss:1400 pmtu:1500", "cwnd:10 ssthresh:7", "unacked:4", "retrans:3", "lost:1 ",
                            "reordering", "delivery_rate:10.0Mbps", "limited_by:congestion", "1 of 7", "not all"})
     EXPECT_THAT(text, HasSubstr(word));
   EXPECT_THAT(text, testing::Not(HasSubstr("ecn")));
