@@ -152,6 +152,27 @@ def detail(tour):
     check((ours["bytes_in"], told["bytes_acknowledged"]) == (sent, received), f"bytes: {ours}")
     check(told["ecn"], f"the client asked for ECN and the node did not take it: {told}")
     check(ours["state"] == "established" and told["sack"] and ours["smoothed_rtt_us"] < 5_000_000, f"{ours}")
+    check(10 <= told["cwnd_segments"] <= 100 and told["limited_by"] == "application", f"idle: {told}")
+    busy(tour)
+
+
+def busy(tour):
+    """One whose client reads nothing."""
+    request = f"GET /files/big HTTP/1.1\\r\\nHost: {WEB4}\\r\\n\\r\\n"
+    reader = tour.ground.start("client", ["bash", "-c", f"exec 3<>/dev/tcp/{WEB4}/80; printf '{request}' >&3; "
+                                          "exec sleep 60"])
+
+    def held_back():
+        listed = tour.node.json("connections", "--detail", "--listener", "web")["connections"]
+        return next((c for c in listed if c["detail"]["limited_by"] == "peer-window"), None)
+
+    wait_for("a connection that its peer's window holds back", held_back, 20)
+    tour.node.control("connections", "--detail", "--listener", "web")
+    ours = held_back()
+    tour.ground.end(reader)
+    told = ours["detail"]
+    check(told["send_queue"] > 0 and told["delivery_rate"] > 0 and told["cwnd_segments"] >= 10, f"{told}")
+    check(ours["bytes_out"] >= told["bytes_acknowledged"] > 50_000, f"bytes: {ours}")
 
 
 def framing(tour):
