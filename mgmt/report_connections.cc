@@ -60,9 +60,8 @@ Offset<fb::ConnectionDetail> write_detail(FlatBufferBuilder& out, const tcp::Inf
       out, i.ssthresh, i.mss, i.receive_mss, i.path_mtu, i.send_scale, i.receive_scale, i.timestamps, i.sack, i.ecn,
       i.in_recovery, i.reordering, micros(i.reordering_window), micros(i.rtt_variance), micros(i.rtt_min),
       micros(i.rto), i.in_flight, i.lost, i.sacked, i.peer_window, i.our_window, i.send_queue, i.receive_queue,
-      i.out_of_order, i.bytes_acknowledged, i.delivery_rate, i.pacing_rate, i.timeouts, limited_by,
-      i.cwnd_segments, i.ssthresh ? i.ssthresh_segments : 0, i.segments_out,
-      i.segments_lost, i.segments_sacked);
+      i.out_of_order, i.bytes_acknowledged, i.delivery_rate, i.pacing_rate, i.timeouts, limited_by, i.cwnd_segments,
+      i.ssthresh ? i.ssthresh_segments : 0, i.segments_out, i.segments_lost, i.segments_sacked);
 }
 
 Offset<fb::ConnectionStatus> write(FlatBufferBuilder& out, unsigned worker, const Seen& seen, const std::string& object,
