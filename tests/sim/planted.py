@@ -54,11 +54,6 @@ PLANTED = [
     Planted("flow-expires-early", "l4/forward.cc",
             "flow.timeout_ms.set(to_ms(timeout_of(service->timeouts, after)));",
             "flow.timeout_ms.set(service ? 5 : 6);"),
-    Planted("flow-ends-by-any-reset", "l4/flow_phase.h",
-            "    if (phase != FlowPhase::tcp_syn && !stands_behind(edges.end, end_of(ends, by_client).get())) "
-            "return phase;\n"
-            "    seen |= seen_reset;\n",
-            "", compiled="l4/forward.cc"),
     Planted("nat-forgets-ports-in-checksum", "l4/nat.cc",
             "  change += replace_word(packet.data() + offset, ports);\n",
             "  replace_word(packet.data() + offset, ports);\n"),
