@@ -169,8 +169,8 @@ void process_ack(Tcb& t, const Segment& s, Core& core, Nanos now) {
   if (t.transit->board.empty() && s.ack == t.snd_una && s.options.sack_count == 0 && !s.has(flag_ece) &&
       !t.tail_probe_out) [[likely]] {
     update_send_window(t, s, false);
-    if (t.timer != Timer::persist) return;
-    if (!t.released) t.progress_at = now;  // the peer is alive (RFC 9293 3.8.6.1)
+    if (t.timer != Timer::persist) return;  // nothing waits for it: what the rest writes is far away
+    if (!t.released) t.progress_at = now;   // the peer is alive (RFC 9293 3.8.6.1)
     return hear_window(t, core, now);
   }
   Ack a{t, core, s, now, {}, t.snd_una};

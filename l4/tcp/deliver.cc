@@ -114,6 +114,10 @@ void acknowledge_later(Tcb& t, Core& core, Nanos at) {
   if (t.ack_place == DelayedAcks::none) t.acknowledge_now();
 }
 
+void owe_nothing(Tcb& t, Core& core) {
+  if (t.ack_place != DelayedAcks::none) core.acks.remove(std::exchange(t.ack_place, DelayedAcks::none));
+}
+
 void quicken_acks(Tcb& t, unsigned most) {
   add_quick_acks(t, most);
   t.quick_acks_off = false;

@@ -28,6 +28,7 @@ void deliver(Tcb& t, const Segment& s, Packet packet, std::uint32_t skip, std::u
 void quicken_acks(Tcb& t, unsigned most);
 // An ACK is owed by then at the latest, unless one is already.
 void acknowledge_later(Tcb& t, Core& core, Nanos at);
+void owe_nothing(Tcb& t, Core& core);  // it was sent, or is wanted no more
 // The window in a SYN, which is never scaled.
 inline std::uint16_t syn_window(const Settings& own) {
   return static_cast<std::uint16_t>(std::min(own.receive_limit / 2, first_receive_window));

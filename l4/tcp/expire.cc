@@ -165,7 +165,7 @@ void close(Tcb& t, std::uint16_t event, Core& core) {
   }
   t.timer = Timer::none;
   t.timer_at = t.idle_at = Nanos::never();
-  if (t.ack_place != DelayedAcks::none) core.acks.remove(std::exchange(t.ack_place, DelayedAcks::none));
+  owe_nothing(t, core);
   t.acks_due = 0;
   t.handshake_due = t.probe_due = t.tail_probe_due = false;
   t.resend = Resend::none;

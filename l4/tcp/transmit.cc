@@ -64,7 +64,7 @@ void acknowledged(Sender& s) {
   t.last_ack_sent = t.rcv_nxt;
   t.received_before = t.bytes_received();
   t.acks_due = 0;
-  if (t.ack_place != DelayedAcks::none) s.core.acks.remove(std::exchange(t.ack_place, DelayedAcks::none));
+  owe_nothing(t, s.core);
   if (!s.dsack) return;
   s.dsack = t.dsack_due = false;
   for (unsigned i = 1; i < s.sack_count; ++i) s.sacks[i - 1] = s.sacks[i];
