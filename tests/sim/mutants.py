@@ -54,13 +54,9 @@ def plant(bug, scratch):
 def make(bug, build, recipe, scratch):
     """The simulator with the bug."""
     source = plant(bug, scratch)
-    compiled = bug.compiled or bug.source
     compile_one = next(list(each) for each in recipe if "-c" in each
-                       and os.path.normpath(os.path.join(build, each[value_at(each, "-c")])) == compiled)
-    if bug.compiled:
-        compile_one += ["-iquote", scratch]  # before where the right header is
-    else:
-        compile_one[value_at(compile_one, "-c")] = source
+                       and os.path.normpath(os.path.join(build, each[value_at(each, "-c")])) == bug.source)
+    compile_one[value_at(compile_one, "-c")] = source
     compile_one[value_at(compile_one, "-o")] = source + ".o"
     compile_one[value_at(compile_one, "-MF")] = source + ".d"
     link = list(recipe[-1])

@@ -12,7 +12,6 @@ class Planted:
     source: str
     right: str
     wrong: str
-    compiled: str = ""  # where the source is a header: what includes it
 
 
 PLANTED = [
